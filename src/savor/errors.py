@@ -1,0 +1,55 @@
+"""The errors Savor raises on purpose; each message names the input, what is wrong with it and the way out.
+
+```
+SavorError
+├── DataError       a data set, a recipe file or a split list cannot be read as it stands
+├── PhotoError      one photo is missing, damaged, too large or of an unsupported kind
+├── EncoderError    an encoder is unknown, not installed, or its files are incomplete
+├── FeaturesError   a feature folder is unfinished, damaged or made by something else
+├── MethodError     an unknown method, or a run that cannot be loaded
+│   └── OptionError an option a method or the training loop does not know, or a bad value for one
+├── ProtocolError   an evaluation that cannot be carried out as asked
+├── VectorIndexError an index that is damaged, or made by another model
+└── UsageError      the call itself is off: a missing or contradictory argument
+```
+"""
+
+
+class SavorError(Exception):
+    """Base class: catching it catches every error that Savor raises on purpose."""
+
+
+class DataError(SavorError):
+    """A data set, a recipe file or a split list cannot be read as it stands."""
+
+
+class PhotoError(SavorError):
+    """One photo is missing, damaged, too large or of an unsupported kind."""
+
+
+class EncoderError(SavorError):
+    """An encoder is unknown, not installed, or its files are incomplete."""
+
+
+class FeaturesError(SavorError):
+    """A feature folder is unfinished, damaged, or made by something else than what is asked for."""
+
+
+class MethodError(SavorError):
+    """A method is unknown, or a run cannot be loaded."""
+
+
+class OptionError(MethodError):
+    """An option that neither the method nor the training loop knows, or a value out of range."""
+
+
+class ProtocolError(SavorError):
+    """An evaluation that cannot be carried out as asked, such as a pool larger than the split."""
+
+
+class VectorIndexError(SavorError):
+    """An index is damaged, or its vectors come from another model."""
+
+
+class UsageError(SavorError):
+    """The call itself is off: a missing, unknown or contradictory argument."""
