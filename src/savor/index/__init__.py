@@ -1,0 +1,82 @@
+"""Indexes: recipes and photos as vectors of one run, in a folder that needs nothing beside it.
+
+Importing this package loads no library but NumPy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from savor.recipe import Recipe
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+__all__ = ["Find", "Index", "Match", "open_index"]
+
+Find = Literal["recipes", "photos"]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An entry near a query: a recipe, or where `photo_id` is given, that photo of the recipe."""
+
+    score: float
+    recipe_id: str
+    photo_id: str | None = None
+
+
+class Index(Protocol):
+    """What a search asks of an index, whatever keeps the vectors.
+
+    Attributes:
+        path: the folder.
+        manifest: `run` (fingerprint of its weights), `encoders`, `grid` of patches, `data` (fingerprints).
+        run_folder: the copy of the run whose vectors these are.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    run_folder: Path
+
+    def count(self, find: Find) -> int:
+        """Return how many recipes or photos there are."""
+        ...
+
+    def nearest(self, find: Find, query: Array, k: int) -> list[Match]:
+        """Return the k entries of largest cosine with a vector `(dim,)`, equal ones in order of their ids.
+
+        The first j of them are the answer for j; fewer than k come where there are fewer.
+        """
+        ...
+
+    def vector(self, recipe_id: str) -> Array | None:
+        """Return the stored vector of a recipe, `(dim,)` float32, or None where it is not listed."""
+        ...
+
+    def recipe(self, recipe_id: str) -> Recipe | None:
+        """Return the text of a recipe, or None where it is not listed."""
+        ...
+
+    def photos(self, recipe_id: str) -> list[str]:
+        """Return the ids of a listed recipe's photos, in their order."""
+        ...
+
+    def thumbnail(self, recipe_id: str, photo_id: str) -> bytes | None:
+        """Return a small JPEG of a photo, or None where there is none."""
+        ...
+
+
+def open_index(path: str | Path) -> Index:
+    """Open an index.
+
+    Raises:
+        VectorIndexError: there is none, it is damaged, or a later version of Savor wrote it.
+    """
+    from savor.index.exact import ExactIndex
+
+    return ExactIndex(Path(path))

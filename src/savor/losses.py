@@ -1,0 +1,121 @@
+"""Losses: pure functions of tensors; rows are unit vectors, so a score is a cosine.
+
+The triplet losses share one definition of a violation. With `S = V R'`, `(n, n)`, and margin m,
+
+    `a_ij = m + S_ij - S_ii` (photo i as anchor, recipe j as negative), `b_ij = m + S_ij - S_jj` (recipe j as
+    anchor, photo i as negative), for i != j,
+
+a triplet is active where its violation is above 0. They differ in which violations count (the mining).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from savor.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# What stands on the diagonal instead of a violation: low enough never to be active.
+_NONE = -1e4
+
+
+def violations(image: Tensor, recipe: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    """Violations of both directions, `(n, dim), (n, dim) -> (n, n), (n, n)`; anchors are rows of both.
+
+    >>> unit = torch.eye(2)
+    >>> violations(unit, unit, margin=0.3)[0]
+    tensor([[-1.0000e+04, -7.0000e-01],
+            [-7.0000e-01, -1.0000e+04]])
+    """
+    scores = image @ recipe.T
+    own = scores.diagonal()[:, None]
+    same = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    to_recipe = (margin + scores - own).masked_fill(same, _NONE)
+    to_image = (margin + scores.T - own).masked_fill(same, _NONE)
+    return to_recipe, to_image
+
+
+def triplet_mean(image: Tensor, recipe: Tensor, margin: float) -> Tensor:
+    """Mean over all triplets, active or not, summed over both directions (H-T without its diagonal zeros)."""
+    count = max(1, len(image) * (len(image) - 1))
+    to_recipe, to_image = violations(image, recipe, margin)
+    return (to_recipe.clamp(min=0).sum() + to_image.clamp(min=0).sum()) / count
+
+
+def triplet_sum(image: Tensor, recipe: Tensor, margin: float) -> Tensor:
+    """Mean over the anchors of the sum of their active violations, summed over both directions."""
+    to_recipe, to_image = violations(image, recipe, margin)
+    return (to_recipe.clamp(min=0).sum() + to_image.clamp(min=0).sum()) / len(image)
+
+
+def triplet_active(image: Tensor, recipe: Tensor, margin: float) -> Tensor:
+    """Mean over the active triplets, summed over both directions (AdaMine's adaptive mining).
+
+    Without an active triplet a direction gives 0, not 0/0.
+    """
+
+    def mean(violation: Tensor) -> Tensor:
+        return violation.clamp(min=0).sum() / (violation > 0).sum().clamp(min=1)
+
+    to_recipe, to_image = violations(image, recipe, margin)
+    return mean(to_recipe) + mean(to_image)
+
+
+def triplet_hardest(image: Tensor, recipe: Tensor, margin: float) -> Tensor:
+    """Mean over the anchors of their largest violation, summed over both directions (batch-hard, VSE++)."""
+    to_recipe, to_image = violations(image, recipe, margin)
+    return to_recipe.amax(1).clamp(min=0).mean() + to_image.amax(1).clamp(min=0).mean()
+
+
+def triplet_semi_hard(image: Tensor, recipe: Tensor, margin: float) -> Tensor:
+    """As `triplet_hardest`, over the negatives that are still farther than the own item (FaceNet)."""
+
+    def hardest(violation: Tensor) -> Tensor:
+        farther = violation < margin
+        return torch.where(farther, violation, _NONE).amax(1).clamp(min=0).mean()
+
+    to_recipe, to_image = violations(image, recipe, margin)
+    return hardest(to_recipe) + hardest(to_image)
+
+
+def triplet_soft(image: Tensor, recipe: Tensor, margin: float, temperature: float) -> Tensor:
+    """Smooth maximum over all negatives, `t log(1 + sum_j exp(a_ij / t))`, averaged, both directions.
+
+    For t towards 0 it becomes `triplet_hardest`; at any t every negative pulls with its softmax weight.
+    """
+
+    def smooth(violation: Tensor) -> Tensor:
+        pulled = torch.nn.functional.softplus(torch.logsumexp(violation / temperature, 1))
+        return (temperature * pulled).mean()
+
+    to_recipe, to_image = violations(image, recipe, margin)
+    return smooth(to_recipe) + smooth(to_image)
+
+
+MINING: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "mean": triplet_mean,
+    "sum": triplet_sum,
+    "active": triplet_active,
+    "hardest": triplet_hardest,
+    "semi_hard": triplet_semi_hard,
+}
+
+
+def triplet(
+    image: Tensor, recipe: Tensor, margin: float, mining: str = "mean", temperature: float = 0.05
+) -> Tensor:
+    """Bidirectional triplet loss over a batch of n pairs, `(n, dim), (n, dim) -> ()`, with a mining by name.
+
+    Raises:
+        OptionError: an unknown mining; the message lists those there are.
+    """
+    if mining == "soft":
+        return triplet_soft(image, recipe, margin, temperature)
+    if mining not in MINING:
+        raise OptionError(f"mining={mining!r}: choose one of {', '.join([*MINING, 'soft'])}")
+    return MINING[mining](image, recipe, margin)

@@ -1,0 +1,149 @@
+"""Losses: each beside a slow, obvious twin in plain loops, and beside values worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from savor.errors import OptionError
+from savor.losses import MINING, triplet, triplet_soft, violations
+
+NAMES = (*MINING, "soft")
+
+
+def unit(n: int, dim: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.nn.functional.normalize(
+        torch.randn(n, dim, generator=generator, dtype=torch.float64), dim=-1
+    )
+
+
+def twin(image: Tensor, recipe: Tensor, margin: float, mining: str, temperature: float) -> float:
+    """The loss by loops over anchors and negatives, one direction after the other."""
+    n, total = len(image), 0.0
+    for anchors, others in ((image, recipe), (recipe, image)):
+        triplets = []
+        for i in range(n):
+            own = float(anchors[i] @ others[i])
+            negatives = [float(anchors[i] @ others[j]) for j in range(n) if j != i]
+            triplets.append([(margin + score - own, score < own) for score in negatives])
+        flat = [max(0.0, v) for one in triplets for v, _ in one]
+        active = [v for v in flat if v > 0]
+        if mining == "mean":
+            total += sum(flat) / max(1, len(flat))
+        elif mining == "sum":
+            total += sum(flat) / n
+        elif mining == "active":
+            total += sum(active) / len(active) if active else 0.0
+        elif mining == "hardest":
+            total += sum(max([0.0, *(v for v, _ in one)]) for one in triplets) / n
+        elif mining == "semi_hard":
+            total += sum(max([0.0, *(v for v, farther in one if farther)]) for one in triplets) / n
+        else:
+            smooth = [1 + sum(math.exp(v / temperature) for v, _ in one) for one in triplets]
+            total += sum(temperature * math.log(value) for value in smooth) / n
+    return total
+
+
+@pytest.mark.parametrize("mining", NAMES)
+@given(n=st.integers(1, 6), seed=st.integers(0, 10**6), margin=st.floats(0.0, 1.0))
+def test_each_loss_equals_its_twin(mining: str, n: int, seed: int, margin: float) -> None:
+    image, recipe = unit(n, 3, seed), unit(n, 3, seed + 1)
+    value = triplet(image, recipe, margin, mining, 0.1)
+    assert float(value) == pytest.approx(twin(image, recipe, margin, mining, 0.1), abs=1e-9)
+
+
+# S = [[0.6, 0.8], [0.8, -0.6]] for these rows: photo 0 = (1, 0), photo 1 = (0, 1), recipes (0.6, 0.8) and
+# (0.8, -0.6). With margin 0.3, violations to recipes: a_01 = 0.3 + 0.8 - 0.6 = 0.5 and
+# a_10 = 0.3 + 0.8 + 0.6 = 1.7; to photos likewise (S is symmetric): b_01 = 0.5, b_10 = 1.7. So
+# mean = sum = active = hardest = 2 (0.5 + 1.7) / 2 = 2.2; no negative is farther than the own item, so
+# semi_hard = 0.
+IMAGE, RECIPE = torch.eye(2), torch.tensor([[0.6, 0.8], [0.8, -0.6]])
+# With a third pair (0, 0, 1) far from both: S_3j = 0, own 1. a_i3: 0.3 + 0 - 0.6 < 0 and 0.3 + 0 + 0.6 = 0.9
+# (farther than the own item? S = 0 > -0.6: no); a_3j = 0.3 - 1 < 0. Each direction has active violations
+# 0.5, 1.7, 0.9: mean = 2 * 3.1 / 6, sum = 2 * 3.1 / 3, active = 2 * 3.1 / 3, hardest = 2 (0.5 + 1.7) / 3.
+FAR_IMAGE = torch.eye(3)
+FAR_RECIPE = torch.tensor([[0.6, 0.8, 0.0], [0.8, -0.6, 0.0], [0.0, 0.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("mining", "two", "three"),
+    [
+        ("mean", 2.2, 6.2 / 6),
+        ("sum", 2.2, 6.2 / 3),
+        ("active", 2.2, 6.2 / 3),
+        ("hardest", 2.2, 4.4 / 3),
+        ("semi_hard", 0.0, 0.0),
+    ],
+)
+def test_values_by_hand(mining: str, two: float, three: float) -> None:
+    assert float(triplet(IMAGE, RECIPE, 0.3, mining)) == pytest.approx(two, abs=1e-6)
+    assert float(triplet(FAR_IMAGE, FAR_RECIPE, 0.3, mining)) == pytest.approx(three, abs=1e-6)
+
+
+def test_semi_hard_by_hand() -> None:
+    # Own cosines 1, the other 0.9: a = 0.2 + 0.9 - 1 = 0.1 for both anchors and directions.
+    other = [0.9, math.sqrt(1 - 0.81)]
+    rows = torch.tensor([[1.0, 0.0], other])
+    assert float(triplet(rows, rows, 0.2, "semi_hard")) == pytest.approx(0.2, abs=1e-6)
+
+
+def test_soft_by_hand() -> None:
+    # Two equal pairs: every violation is the margin 0, so each anchor pays t log(1 + 1).
+    rows = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    assert float(triplet_soft(rows, rows, 0.0, 0.5)) == pytest.approx(2 * 0.5 * math.log(2), abs=1e-6)
+
+
+@pytest.mark.parametrize("mining", NAMES)
+@given(n=st.integers(2, 6), seed=st.integers(0, 10**6))
+def test_order_and_sides_do_not_matter(mining: str, n: int, seed: int) -> None:
+    image, recipe = unit(n, 4, seed), unit(n, 4, seed + 1)
+    value = float(triplet(image, recipe, 0.3, mining))
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    assert float(triplet(image[order], recipe[order], 0.3, mining)) == pytest.approx(value, abs=1e-9)
+    assert float(triplet(recipe, image, 0.3, mining)) == pytest.approx(value, abs=1e-9)
+
+
+@given(st.integers(2, 6), st.integers(0, 10**6))
+def test_soft_becomes_hardest_for_a_small_temperature(n: int, seed: int) -> None:
+    image, recipe = unit(n, 4, seed), unit(n, 4, seed + 1)
+    hardest = float(triplet(image, recipe, 0.3, "hardest"))
+    differences = [float(triplet_soft(image, recipe, 0.3, t)) - hardest for t in (1.0, 0.1, 1e-3, 1e-5)]
+    assert all(later <= earlier + 1e-12 for earlier, later in pairwise(differences))
+    assert 0 <= differences[-1] + 1e-12 < 1e-3
+
+
+@pytest.mark.parametrize("mining", NAMES)
+@pytest.mark.parametrize("n", [1, 4])
+def test_without_an_active_triplet_loss_and_gradient_vanish(mining: str, n: int) -> None:
+    image = torch.eye(4)[:n].requires_grad_()
+    loss = triplet(image, torch.eye(4)[:n], 0.2, mining, temperature=0.005)
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert torch.isfinite(image.grad).all()
+    assert image.grad.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("mining", NAMES)
+def test_the_gradient_is_that_of_the_values(mining: str) -> None:
+    image, recipe = unit(4, 3, 5).requires_grad_(), unit(4, 3, 6).requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: triplet(a, b, 0.3, mining, 0.1), (image, recipe))
+
+
+def test_violations_leave_the_own_pair_out() -> None:
+    to_recipe, to_image = violations(FAR_IMAGE, FAR_RECIPE, 0.3)
+    assert to_recipe[1].tolist() == pytest.approx([1.7, -1e4, 0.9])
+    assert to_image[0].tolist() == pytest.approx([-1e4, 0.5, -0.3])
+
+
+def test_an_unknown_mining_lists_those_there_are() -> None:
+    with pytest.raises(
+        OptionError, match="mining='hard': choose one of mean, sum, active, hardest, semi_hard, soft"
+    ):
+        triplet(IMAGE, RECIPE, 0.3, "hard")
