@@ -290,6 +290,22 @@ def test_every_pair_is_seen_once_an_epoch(features, monkeypatch) -> None:
     assert sorted(seen) == features.ids[features.rows("train", photo=True, text=True)].tolist()
 
 
+@pytest.mark.parametrize(("least", "batches"), [(1, 1), (8, 8), (100, 300 // 16)])
+def test_a_small_data_set_gets_smaller_batches(least: int, batches: int, features, monkeypatch) -> None:
+    sizes: list[int] = []
+    original = Linear.losses
+
+    def spy(self, batch):
+        sizes.append(len(batch))
+        return original(self, batch)
+
+    monkeypatch.setattr(Linear, "losses", spy)
+    options = TrainingOptions(epochs=1, batch_size=1000, min_batches=least)
+    train(build(Linear, features), features, options=options, val_split=None)
+    assert len(sizes) == batches
+    assert sum(sizes) == 300
+
+
 @pytest.mark.parametrize("n", [2, 3, 7])
 def test_no_batch_of_one(n: int, write_features, tmp_path: Path) -> None:
     vectors = [np.random.default_rng(k).standard_normal((1, 4)) for k in range(n)]

@@ -35,6 +35,7 @@ class TrainingOptions:
 
     epochs: int = 40
     batch_size: int = 512
+    min_batches: int = 1  # an epoch; a small data set then gets smaller batches, but of 16 pairs or more
     learning_rate: float = 1e-3  # peak; see savor.schedules.warm_cosine
     weight_decay: float = 0.01  # AdamW's, decoupled
     warmup: float = 0.1  # share of all steps
@@ -43,7 +44,7 @@ class TrainingOptions:
     validate_every: int = 1  # epochs
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "validate_every"):
+        for name in ("epochs", "batch_size", "min_batches", "validate_every"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name}={getattr(self, name)}: must be at least 1")
         if self.batch_size < 2:
@@ -145,8 +146,9 @@ class _Session:
             name: torch.optim.AdamW(owned, lr=options.learning_rate, weight_decay=options.weight_decay)
             for name, owned in self.players.items()
         }
+        wanted = max(round(len(rows) / options.batch_size), min(options.min_batches, len(rows) // 16))
         # No batch of one: it has no negatives, and batch norm refuses it.
-        self.batches = max(1, min(round(len(rows) / options.batch_size), len(rows) // 2))
+        self.batches = max(1, min(wanted, len(rows) // 2))
         self.log: list[dict[str, Any]] = []
         self.best: dict[str, Tensor] = {}
         torch.manual_seed(seed)

@@ -49,7 +49,7 @@ class TripletMLP(Method):
 
     paper: ClassVar[str] = "student report; FaceNet's loss (Schroff et al. 2015)"
     uses: ClassVar[tuple[str, ...]] = ("image", "lines")
-    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=16, batch_size=1024)
+    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=16, batch_size=1024, min_batches=8)
 
     def __init__(
         self,
