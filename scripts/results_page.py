@@ -29,19 +29,31 @@ def table(reports: list[tuple[str, dict[str, Any]]]) -> str:
     return "\n".join(lines)
 
 
+def run_name(file: Path) -> str:
+    """Return the run's part of `RUN-SPLIT.json`."""
+    return file.stem.rpartition("-")[0]
+
+
+def shown(value: Any) -> str:
+    """Write a value for a reader."""
+    return ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else str(value)
+
+
 def main() -> None:
     """Read the folder named on the command line and print its page."""
     folder = Path(sys.argv[1])
-    files = sorted(folder.glob("*-val.json")) + sorted(folder.glob("*-test.json"))
+    files = [
+        file for split in ("val", "test") for file in sorted(folder.glob(f"*-{split}.json"), key=run_name)
+    ]
     if not files:
         sys.exit(
             f"{folder} has no reports; savor evaluate RUN ... --json {folder}/NAME-SPLIT.json writes one"
         )
-    reports = [(file.stem.rpartition("-")[0], json.loads(file.read_text(encoding="utf-8"))) for file in files]
-    _, first = reports[0]
+    reports = [(run_name(file), json.loads(file.read_text(encoding="utf-8"))) for file in files]
     print("# Results", table(reports), sep="\n\n", end="\n\n")
     for key in ("data", "encoders", "protocol", "draws", "tie_rule", "seed"):
-        print(f"- {key.replace('_', ' ')}: {first[key]}")
+        values = dict.fromkeys(shown(report[key]) for _, report in reports)
+        print(f"- {key.replace('_', ' ')}: {'; '.join(values)}")
     print("\nMade by:\n\n```", *(report["command"] for _, report in reports), sep="\n", end="\n```\n")
     if (folder / "gallery.html").exists():
         print(f"\nThe hits for one photo, with their pictures: {folder / 'gallery.html'}")

@@ -6,7 +6,7 @@ SavorError
 ├── PhotoError      one photo is missing, damaged, too large or of an unsupported kind
 ├── EncoderError    an encoder is unknown, not installed, or its files are incomplete
 ├── FeaturesError   a feature folder is unfinished, damaged or made by something else
-├── MethodError     an unknown method, or a run that cannot be loaded
+├── MethodError     a run that cannot be loaded, or a method that cannot go on
 │   └── OptionError an option a method or the training loop does not know, or a bad value for one
 ├── ProtocolError   an evaluation that cannot be carried out as asked
 ├── VectorIndexError an index that is damaged, or made by another model
@@ -36,7 +36,7 @@ class FeaturesError(SavorError):
 
 
 class MethodError(SavorError):
-    """A method is unknown, or a run cannot be loaded."""
+    """A run cannot be loaded, or a method cannot go on."""
 
 
 class OptionError(MethodError):

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from savor import __version__
 from savor.encoders.base import comparable
-from savor.errors import FeaturesError, MethodError
+from savor.errors import FeaturesError, MethodError, OptionError, UsageError
 from savor.features import Dims, checksum
 from savor.methods import find
 from savor.training import replace
@@ -123,10 +123,9 @@ def open_run(folder: str | Path) -> Run:
             f"{folder}: the training was interrupted; the same `savor train` command finishes it"
         )
     try:
-        dims = Dims(**config["dims"])
-    except TypeError as error:
+        method = find(config["method"]).build(Dims(**config["dims"]), config["options"])
+    except (TypeError, UsageError, OptionError) as error:
         raise MethodError(f"{folder / CONFIG}: damaged ({error}); train again") from error
-    method = find(config["method"]).build(dims, config["options"])
     try:
         method.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -150,12 +150,12 @@ def test_without_validation(run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("ccaa",), 1, "no method 'ccaa'; choose one of cca"),
-        (("cca", "--set", "dmi=3"), 1, "--set dmi: no such option; there are dim="),
-        (("cca", "--set", "text=titles"), 1, "choose one of concat, average"),
+        (("ccaa",), 2, "no method 'ccaa'; choose one of cca"),
+        (("cca", "--set", "dmi=3"), 2, "--set dmi: no such option; there are dim="),
+        (("cca", "--set", "text=titles"), 2, "choose one of concat, average"),
         (("cca", "--set", "dim"), 2, "write key=value"),
-        (("triplet_mlp", "--set", "epochs=0"), 1, "epochs=0: must be at least 1"),
-        (("triplet_mlp", "--set", "image_dropout=1.5"), 1, "is a share"),
+        (("triplet_mlp", "--set", "epochs=0"), 2, "epochs=0: must be at least 1"),
+        (("triplet_mlp", "--set", "image_dropout=1.5"), 2, "is a share"),
         (("triplet_mlp", "--set", "learning_rate=1e30", "--set", "epochs=9"), 1, "smaller learning_rate"),
         (("cca", "--split", "trian"), 2, "--split trian: not in"),
         (("cca", "--val-split", "dev"), 2, "has test, train, val"),

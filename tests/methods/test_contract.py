@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from savor.batch import USES
-from savor.errors import MethodError, OptionError
+from savor.errors import MethodError, OptionError, UsageError
 from savor.features import Dims, Features
 from savor.methods import available, find
 from savor.methods.base import Method
@@ -59,9 +59,9 @@ def test_there_are_methods() -> None:
 
 
 def test_an_unknown_method_lists_those_there_are() -> None:
-    with pytest.raises(MethodError, match=r"no method 'ccca'; choose one of cca, .*triplet_mlp"):
+    with pytest.raises(UsageError, match=r"no method 'ccca'; choose one of cca, .*triplet_mlp"):
         find("ccca")
-    with pytest.raises(MethodError, match="no method 'base'"):
+    with pytest.raises(UsageError, match="no method 'base'"):
         find("base")
 
 

@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 
 from savor import __version__
 from savor.cli import data, doctor, evaluate, features, methods, search, toy, train
-from savor.errors import SavorError, UsageError
+from savor.errors import OptionError, SavorError, UsageError
 
 DATA_FAULT, WRONG_USAGE, INTERNAL_ERROR, INTERRUPTED = 1, 2, 3, 130
 
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app(arguments, prog_name="savor")
     except SystemExit as end:  # how Typer ends every command, after printing usage errors itself
         code = int(end.code or 0)
-    except UsageError as error:
+    except (UsageError, OptionError) as error:
         code = _report(f"error: {error}", WRONG_USAGE)
     except SavorError as error:
         code = _report(f"error: {error}", DATA_FAULT)

@@ -7,7 +7,7 @@ import pkgutil
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from savor.errors import MethodError
+from savor.errors import UsageError
 
 if TYPE_CHECKING:
     from savor.methods.base import Method
@@ -22,10 +22,10 @@ def find(name: str) -> type[Method]:
     """Return the class of a method.
 
     Raises:
-        MethodError: there is no method of this name; the message lists those there are.
+        UsageError: there is no method of this name; the message lists those there are.
     """
     if name not in available():
-        raise MethodError(f"no method {name!r}; choose one of {', '.join(available())}")
+        raise UsageError(f"no method {name!r}; choose one of {', '.join(available())}")
     from savor.methods.base import Method
 
     module = import_module(f"{__name__}.{name}")
