@@ -177,7 +177,7 @@ def _cooked(colour: Array, g: _Grid, state: str) -> Array:
 
 @lru_cache(maxsize=4096)
 def sprite(look: Look, state: str, variant: int, size_percent: int = 100) -> Sprite:
-    """Draw one piece; the same arguments give the same piece on every machine."""
+    """Draw one piece; the same arguments give the same piece with the same Pillow and numpy."""
     if size_percent != 100:
         return _resized(sprite(look, state, variant), size_percent)
     key = zlib.crc32(f"{look.colours} {look.size} {look.aspect} {state}".encode())
