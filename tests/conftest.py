@@ -182,15 +182,17 @@ def write_features(
     titles: Sequence[str] | None = None,
     encoder: str = "vectors",
     shard_size: int = 100,
+    **more: Sequence[Any],
 ) -> Path:
     """Write vectors as a feature folder, as `savor.features` describes one.
 
-    `photos[k]` is `(photos of recipe k, d)`, `parts[part][k]` is `(lines of recipe k, d)`.
+    `photos[k]` is `(photos of recipe k, d)`, `parts[part][k]` is `(lines of recipe k, d)`; `more` are other
+    fields: `patches[k]` `(photos, 4, d)` on a grid of 2 x 2, `words[k]` `(pieces, d)`, `words_spans[k]`.
     """
     import numpy as np
 
     n = len(photos)
-    ragged = {"image": photos, **parts}
+    ragged = {"image": photos, **parts, **more}
     shards = []
     for number, start in enumerate(range(0, n, shard_size)):
         folder = out / f"shard-{number:05d}"
@@ -198,7 +200,8 @@ def write_features(
         some = range(start, min(start + shard_size, n))
         for name, values in ragged.items():
             counts = [len(values[k]) for k in some]
-            np.save(folder / f"{name}.npy", np.concatenate([values[k] for k in some]).astype(np.float16))
+            rows = np.concatenate([values[k] for k in some])
+            np.save(folder / f"{name}.npy", rows if rows.dtype == np.int32 else rows.astype(np.float16))
             np.save(folder / f"{name}.offsets.npy", np.cumsum([0, *counts]))
         lines = [
             {
@@ -225,7 +228,10 @@ def write_features(
         "dataset": {"path": "nowhere", "kind": "folder", "fingerprint": f"sha256:{n}"},
         "encoders": described,
         "settings": {"patches": None, "tokens": False, "shard_size": shard_size},
-        "fields": {name: {"dim": int(values[0].shape[-1])} for name, values in ragged.items()},
+        "fields": {
+            name: {"dim": int(values[0].shape[-1]), **({"grid": [2, 2]} if name == "patches" else {})}
+            for name, values in ragged.items()
+        },
         "failed_photos": [],
         "shards": shards,
     }
@@ -269,4 +275,22 @@ def pairs_features(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for lines in parts.values():
             lines[k] = np.zeros((0, 16))
     splits = ["train"] * 324 + ["val"] * 60 + ["test"] * 60
-    return write_features(tmp_path_factory.mktemp("pairs") / "features", photos, parts, splits=splits)
+    out = tmp_path_factory.mktemp("pairs") / "features"
+    return write_features(out, photos, parts, splits=splits, **_regions_and_words(photos, parts, rng))
+
+
+def _regions_and_words(photos: Sequence[Any], parts: Mapping[str, Sequence[Any]], rng: Any) -> dict[str, Any]:
+    """Four patches that average to each photo, and two noisy word pieces a line with their spans."""
+    import numpy as np
+
+    patches, words, spans = [], [], []
+    for photo in photos:
+        noise = 0.2 * rng.standard_normal((len(photo), 4, photo.shape[-1]))
+        patches.append(photo[:, None] + noise - noise.mean(1, keepdims=True))
+    for k in range(len(photos)):
+        lines = [(p, n, line) for p, some in enumerate(parts.values()) for n, line in enumerate(some[k])]
+        pieces = [line + 0.1 * rng.standard_normal(16) for _, _, line in lines for _ in range(2)]
+        words.append(np.array(pieces).reshape(-1, 16))
+        where = [(p, n, 5 * w, 5 * w + 4) for p, n, _ in lines for w in range(2)]
+        spans.append(np.array(where, np.int32).reshape(-1, 4))
+    return {"patches": patches, "words": words, "words_spans": spans}

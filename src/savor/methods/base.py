@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from savor.errors import OptionError
+from savor.errors import MethodError, OptionError
 from savor.training import TrainingOptions, train
 
 if TYPE_CHECKING:
@@ -19,6 +20,22 @@ if TYPE_CHECKING:
     from savor.features import Dims, Features
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One side of n items: unit rows and, for a pair scorer, the states behind them."""
+
+    vectors: Tensor  # (n, dim)
+    states: Tensor | None = None  # (n, s, d)
+    mask: Tensor | None = None  # (n, s)
+
+    def rows(self, chosen: Tensor) -> Encoded:
+        """Return some of the items, in the order asked for."""
+        return Encoded(*(None if one is None else one[chosen] for one in self._fields()))  # type: ignore[arg-type]
+
+    def _fields(self) -> tuple[Tensor | None, ...]:
+        return self.vectors, self.states, self.mask
 
 
 class Method(nn.Module):
@@ -32,6 +49,8 @@ class Method(nn.Module):
     uses: ClassVar[tuple[str, ...]] = ("image", "lines")
     paper: ClassVar[str] = ""
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions()
+    # How many of the best a pair scorer orders again unless told otherwise; 0: `score` is the cosine.
+    reranks: ClassVar[int] = 0
 
     image_tower: nn.Module
     recipe_tower: nn.Module
@@ -73,8 +92,58 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def score(self, queries: Batch, candidates: Batch) -> Tensor:
-        """Score photos against recipes, `(n, m)`: the cosine of their embeddings."""
-        return self.embed_image(queries) @ self.embed_recipe(candidates).T
+        """Score photos against recipes, `(n, m)`: the cosine of their embeddings, unless it scores pairs."""
+        if not self.reranks:
+            return self.embed_image(queries) @ self.embed_recipe(candidates).T
+        images, recipes = self.encode_images(queries), self.encode_recipes(candidates)
+        n, m = len(images.vectors), len(recipes.vectors)
+        every = torch.arange(m, device=recipes.vectors.device)
+        rows = [self.pair_scores(images.rows(torch.full_like(every, k)), recipes) for k in range(n)]
+        return torch.stack(rows) if rows else images.vectors.new_zeros(0, m)
+
+    def encode_images(self, batch: Batch) -> Encoded:
+        """Encode the photos of a batch, once for all the pairs they will be scored in."""
+        return Encoded(self.embed_image(batch))
+
+    def encode_recipes(self, batch: Batch) -> Encoded:
+        """Encode the recipes of a batch, once for all the pairs they will be scored in."""
+        return Encoded(self.embed_recipe(batch))
+
+    def pair_scores(self, images: Encoded, recipes: Encoded) -> Tensor:
+        """Score n pairs, row by row, `(n,)`."""
+        return (images.vectors * recipes.vectors).sum(-1)
+
+    def embed_patches(self, batch: Batch) -> Tensor:
+        """Embed each patch into the shared space, `(b, p, dim)`, so that patches add up to their photo.
+
+        Raises:
+            MethodError: the method has no such vectors.
+        """
+        raise MethodError(f"{type(self).__name__} embeds photos only as a whole")
+
+    def embed_words(self, batch: Batch) -> Tensor:
+        """Embed each word piece into the shared space, `(b, w, dim)`, so that they add up to their recipe.
+
+        Raises:
+            MethodError: the method has no such vectors.
+        """
+        raise MethodError(f"{type(self).__name__} embeds recipes only as a whole")
+
+    def self_attention(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Weigh word pieces `(b, w)` and patches `(b, p)`, each side by itself; rows sum to 1.
+
+        Raises:
+            MethodError: the method pools without attention.
+        """
+        raise MethodError(f"{type(self).__name__} has no attention over words and patches")
+
+    def cross_attention(self, batch: Batch) -> Tensor:
+        """Weigh the word pieces for each patch of the same pair, `(b, p, w)`; rows sum to 1.
+
+        Raises:
+            MethodError: the method never looks from patches to words.
+        """
+        raise MethodError(f"{type(self).__name__} has no cross-attention")
 
     def prepare(self, features: Features, rows: Array) -> None:
         """Learn statistics of the training rows before the first step; most methods need none."""
