@@ -114,9 +114,12 @@ def test_classes_come_from_training_titles_alone(write_features, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("field", "option"), [("patches", "--patches"), ("tokens", "--tokens")])
-def test_a_field_that_was_not_extracted_says_how_to(pairs_features: Path, field: str, option: str) -> None:
+def test_a_field_that_was_not_extracted_says_how_to(
+    write_features, tmp_path: Path, field: str, option: str
+) -> None:
+    features = Features.open(write_features(tmp_path / "f", [np.zeros((1, 2))] * 6, VECTORS))
     with pytest.raises(FeaturesError, match=f"extract again .*{option}"):
-        Features.open(pairs_features).batch(np.array([0]), (field,))
+        features.batch(np.array([0]), (field,))
 
 
 def test_a_folder_without_a_single_photo_can_be_read(write_features, tmp_path: Path) -> None:
