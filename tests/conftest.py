@@ -103,6 +103,9 @@ class FakeImageEncoder:
         filled = torch.cat([regions, torch.zeros(*regions.shape[:2], self.dim - 3)], 2)
         return ImageStates(pooled, filled, patches)
 
+    def view(self, width: int, height: int) -> tuple[float, float, float, float]:
+        return (0.0, 0.0, 1.0, 1.0)
+
     @staticmethod
     def _colours(images: Sequence[Any], grid: tuple[int, int]) -> Any:
         """Mean colours, `(n, cells, 3)`."""

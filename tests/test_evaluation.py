@@ -319,8 +319,9 @@ class Oracle:
         self.asked = []
 
     def __call__(self, images, recipes):
-        self.asked.append((len(images), len(recipes)))
-        return (images[:, None] == recipes[None]).astype(float)
+        self.asked.append(set(zip(images.tolist(), recipes.tolist(), strict=True)))
+        assert len(self.asked[-1]) == len(images)
+        return (images == recipes).astype(float)
 
 
 def test_pair_scorer_orders_the_best_of_the_first_stage_again():
@@ -329,7 +330,13 @@ def test_pair_scorer_orders_the_best_of_the_first_stage_again():
     oracle = Oracle()
     second = evaluate(image, recipe, score=oracle, rerank=10)
     assert second.scorer == "Oracle, top 10"
-    assert set(oracle.asked) == {(1, 10), (10, 1)}
+    scores = image @ recipe.T
+    wanted = set()
+    for table, pair in ((scores, lambda i, j: (i, j)), (scores.T, lambda i, j: (j, i))):
+        for query in range(120):
+            best = np.argsort(-table[query])[:10].tolist()
+            wanted |= {pair(query, candidate) for candidate in best if query in best}
+    assert oracle.asked == [wanted]  # each pair once, whoever asks for it, and none that decides nothing
     for direction in DIRECTIONS:
         before, after = first.ranks[direction], second.ranks[direction]
         assert np.array_equal(after, np.where(before <= 10, 1, before))
@@ -343,7 +350,7 @@ def test_pair_scorer_that_repeats_the_cosine_changes_nothing():
     settings = {"ids": ids, "protocol": Protocol("some", 50, 2)}
 
     def cosine_again(images, recipes):
-        return image[images] @ recipe[recipes].T
+        return (image[images] * recipe[recipes]).sum(1)
 
     first = evaluate(image, recipe, **settings)
     second = evaluate(image, recipe, **settings, score=cosine_again, rerank=1000)
@@ -354,15 +361,61 @@ def test_pair_scorer_that_repeats_the_cosine_changes_nothing():
 
 def test_pair_scorer_that_cannot_tell_gets_half_of_the_top():
     image, recipe = related(60, noise=0.1)
-    report = evaluate(image, recipe, score=lambda a, b: np.zeros((len(a), len(b))), rerank=5)
+    report = evaluate(image, recipe, score=lambda a, b: np.zeros(len(a)), rerank=5)
     assert set(report.ranks["image_to_recipe"].ravel()) == {3.0}
+
+
+def slow_reranks(image, recipe, table, k):
+    """Rank one query after the other, by sorting lists."""
+    first = evaluate(image, recipe).ranks["image_to_recipe"][0]
+    found = []
+    for query, rank in enumerate(first):
+        by_cosine = sorted(range(len(recipe)), key=lambda j: (-float(image[query] @ recipe[j]), j))
+        own = table[query, query]
+        others = [table[query, j] for j in by_cosine[:k] if j != query]
+        better, tied = sum(one > own for one in others), sum(one == own for one in others)
+        found.append(rank if rank > k else 1 + better + tied / 2)
+    return found
+
+
+@pytest.mark.parametrize("k", [1, 7, 40, 99])
+def test_reranking_equals_sorting_query_by_query(k):
+    image, recipe = related(40, noise=1.5)
+    table = np.random.default_rng(k).integers(0, 6, (40, 40)).astype(float)
+    ranks = evaluate(image, recipe, score=lambda a, b: table[a, b], rerank=k).ranks
+    assert ranks["image_to_recipe"][0].tolist() == slow_reranks(image, recipe, table, k)
+    assert ranks["recipe_to_image"][0].tolist() == slow_reranks(recipe, image, table.T, k)
+
+
+def test_of_equal_cosines_the_first_of_the_pool_are_ranked_again():
+    image = unit(np.array([[1.0, 0, 0], [0, 1, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]]))
+    recipe = unit(np.array([[1.0, 0.5, 0], [0, 0, 1], [1, 0, 0], [1, 0, 0], [1, 0, 0]]))
+    asked = []
+
+    def score(images, recipes):
+        asked.extend(zip(images.tolist(), recipes.tolist(), strict=True))
+        return np.zeros(len(images))
+
+    # Photo 0 finds recipes 2, 3 and 4 equally near, its own comes fourth: with k = 3 it asks for nothing.
+    evaluate(image, recipe, score=score, rerank=3)
+    assert not [pair for pair in asked if pair[0] == 0 and pair[1] != 0]
+    recipe[0] = recipe[2]  # now all four are equally near, and by the mean tie rule its own is in
+    evaluate(image, recipe, score=score, rerank=3)
+    assert {pair[1] for pair in asked if pair[0] == 0} == {0, 2, 3}
+
+
+def test_where_no_truth_is_among_the_best_nothing_is_scored():
+    image = np.eye(6)
+    first, second = (evaluate(image, np.roll(image, 1, 0), score=one, rerank=1) for one in (None, Oracle()))
+    assert np.array_equal(first.ranks["recipe_to_image"], second.ranks["recipe_to_image"])
 
 
 @pytest.mark.parametrize(
     ("score", "rerank", "message"),
     [
-        (lambda a, b: np.zeros(3), 5, r"returned \(3,\) for one query and 5 candidates"),
-        (lambda a, b: np.full((len(a), len(b)), np.nan), 5, "nan"),
+        (lambda a, b: np.zeros(3), 5, r"returned \(3,\) for \d+ pairs"),
+        (lambda a, b: np.zeros((len(a), len(b))), 5, r"for \d+ pairs"),
+        (lambda a, b: np.full(len(a), np.nan), 5, "gave image 0 and recipe 0 the score nan"),
         (Oracle(), 0, "re-ranking the best 0"),
     ],
 )

@@ -75,7 +75,7 @@ def test_several_photos_are_drawn_with_a_generator_only(write_features, tmp_path
     seen = {
         float(value)
         for seed in range(9)
-        for value in features.batch(np.arange(6), ("image",), photos=np.random.default_rng(seed)).image[:, 0]
+        for value in features.batch(np.arange(6), ("image",), rng=np.random.default_rng(seed)).image[:, 0]
     }
     assert seen == {0, 2, 4}
 

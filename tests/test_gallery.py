@@ -64,6 +64,16 @@ def test_it_shows_query_and_hits_with_rank_score_title_and_first_ingredients():
     ]
 
 
+def test_a_score_says_what_it_is():
+    reranked = Hit("1", 1, 7.25, "Lentil soup", "a.jpg", "1", first_stage_score=0.51)
+    page = Page(render([reranked, HITS[1]], Kitchen(), recipe=SOUP))
+    assert [attributes["title"] for tag, attributes in page.tags if tag == "span"] == [
+        "score of query and answer as a pair; their cosine is 0.510",
+        "cosine of query and answer",
+    ]
+    assert "score 7.250" in page.text
+
+
 def test_nothing_is_fetched_from_anywhere():
     html = render(HITS, Kitchen(), photo=Image.new("RGB", (10, 10)))
     page = Page(html)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from savor.errors import OptionError
-from savor.losses import MINING, triplet, triplet_soft, violations
+from savor.losses import MINING, total_correlation, triplet, triplet_soft, violations
 
 NAMES = (*MINING, "soft")
 
@@ -147,3 +147,88 @@ def test_an_unknown_mining_lists_those_there_are() -> None:
         OptionError, match="mining='hard': choose one of mean, sum, active, hardest, semi_hard, soft"
     ):
         triplet(IMAGE, RECIPE, 0.3, "hard")
+
+
+def rows(n: int, width: int, seed: int) -> Tensor:
+    return torch.randn(n, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def correlation_twin(x: Tensor, y: Tensor, ridge: float, floor: float) -> float:
+    """Sum of sqrt(eigenvalues of S11^-1 S12 S22^-1 S21), covariances by loops over entries."""
+    n = len(x)
+
+    def covariance(one: Tensor, two: Tensor) -> Tensor:
+        result = torch.zeros(one.shape[1], two.shape[1], dtype=torch.float64)
+        for a in range(one.shape[1]):
+            for b in range(two.shape[1]):
+                mean_a, mean_b = float(one[:, a].mean()), float(two[:, b].mean())
+                products = [(float(one[i, a]) - mean_a) * (float(two[i, b]) - mean_b) for i in range(n)]
+                result[a, b] = sum(products) / (n - 1)
+        return result
+
+    def inverse(square: Tensor) -> Tensor:
+        values, vectors = torch.linalg.eigh(square + ridge * torch.eye(len(square)))
+        return sum(
+            torch.outer(v, v) / max(float(one), floor) for one, v in zip(values, vectors.T, strict=True)
+        )
+
+    between = covariance(x, y)
+    product = inverse(covariance(x, x)) @ between @ inverse(covariance(y, y)) @ between.T
+    return sum(math.sqrt(max(0.0, float(value))) for value in torch.linalg.eigvals(product).real)
+
+
+@given(
+    n=st.integers(2, 7),
+    seed=st.integers(0, 10**6),
+    ridge=st.floats(0.01, 2.0),
+    floor=st.sampled_from([1e-9, 0.5, 3.0]),
+)
+def test_total_correlation_equals_its_twin(n: int, seed: int, ridge: float, floor: float) -> None:
+    x, y = rows(n, 3, seed), rows(n, 2, seed + 1)
+    expected = correlation_twin(x, y, ridge, floor)
+    assert float(total_correlation(x, y, ridge, floor)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_total_correlation_by_hand() -> None:
+    # Two uncorrelated columns of variance 4/3 and 16/3 against themselves: each s / (s + ridge).
+    square = torch.tensor([[1.0, 2.0], [1.0, -2.0], [-1.0, 2.0], [-1.0, -2.0]])
+    expected = (4 / 3) / (4 / 3 + 0.5) + (16 / 3) / (16 / 3 + 0.5)
+    assert float(total_correlation(square, square, 0.5)) == pytest.approx(expected, abs=1e-12)
+    # A floor of 2 lifts 4/3 alone: (4/3) / 2 + 1.
+    assert float(total_correlation(square, square, 0.0, 2.0)) == pytest.approx(5 / 3, abs=1e-12)
+
+
+@given(n=st.integers(8, 20), seed=st.integers(0, 10**6))
+def test_total_correlation_does_not_depend_on_the_axes(n: int, seed: int) -> None:
+    x, y = rows(n, 3, seed), rows(n, 4, seed + 1)
+    value = float(total_correlation(x, y, 0.0))
+    assert 0 <= value <= 3 + 1e-9
+    assert float(total_correlation(y, x, 0.0)) == pytest.approx(value, abs=1e-6)
+    turned = x @ (torch.eye(3) * 3 + torch.ones(3, 3)).double() + 7
+    assert float(total_correlation(turned, y, 0.0)) == pytest.approx(value, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n", "ridge", "floor"), [(12, 0.1, 1e-9), (12, 0.0, 1.0), (3, 0.1, 1e-9), (3, 0.0, 0.2)]
+)
+def test_the_gradient_of_the_correlation_is_that_of_its_values(n: int, ridge: float, floor: float) -> None:
+    """Three pairs of five inputs have repeated eigenvalues, where the gradient of `eigh` is not finite."""
+    x, y = rows(n, 5, 1).requires_grad_(), rows(n, 5, 2).requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: total_correlation(a, b, ridge, floor), (x, y))
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-3])
+@pytest.mark.parametrize("n", [1, 5])
+def test_outputs_that_do_not_vary_correlate_by_nothing(n: int, ridge: float) -> None:
+    x = torch.full((n, 4), 3.0, requires_grad=True)
+    value = total_correlation(x, rows(n, 4, 0).float(), ridge)
+    value.backward()
+    assert float(value.detach()) == pytest.approx(0, abs=1e-6)
+    assert torch.isfinite(x.grad).all()
+
+
+def test_correlation_is_in_float64_whatever_comes_in() -> None:
+    x, y = rows(50, 4, 0).float(), rows(50, 4, 1).float()
+    value = total_correlation(x + 1000, y)
+    assert value.dtype == torch.float64
+    assert float(value) == pytest.approx(float(total_correlation((x + 1000).double(), y.double())), abs=1e-12)

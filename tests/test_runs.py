@@ -76,6 +76,30 @@ def test_an_encoder_may_move_but_not_change(folder: Path, features: Features, mo
         run.check(features)
 
 
+def test_a_run_knows_the_grid_of_its_patches(pairs_features: Path, folder: Path, toy_features: Path) -> None:
+    assert open_run(folder).grid == Features.open(pairs_features).grid == (2, 2)
+    rewrite(folder, grid=None)
+    assert open_run(folder).grid is None
+    features = Features.open(toy_features)
+    method = CCA.build(features.dims, {"dim": 4})
+    assert describe("cca", method, features)["grid"] == (3, 3)
+    del features.manifest["fields"]["patches"]
+    assert describe("cca", method, features)["grid"] is None
+
+
+def test_patches_on_another_grid_are_refused_where_they_are_read(
+    folder: Path, features: Features, monkeypatch
+) -> None:
+    rewrite(folder, grid=[3, 4])
+    open_run(folder).check(features)  # `cca` reads no patches
+    monkeypatch.setattr(CCA, "uses", ("image", "lines", "patches"))
+    with pytest.raises(FeaturesError, match=r"on a grid of 2 x 2, .* was trained on 3 x 4; extract"):
+        open_run(folder).check(features)
+    for grid in ([2, 2], None):
+        rewrite(folder, grid=grid)
+        open_run(folder).check(features)
+
+
 def test_no_run_at_all(tmp_path: Path) -> None:
     assert read_config(tmp_path) is None
     with pytest.raises(

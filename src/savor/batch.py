@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from savor.errors import MethodError
+from savor.errors import MethodError, OptionError
 from savor.recipe import PARTS
 
 if TYPE_CHECKING:
@@ -31,7 +31,18 @@ USES: Mapping[str, tuple[str, ...]] = {
     ),
     "tokens": ("words", "words_mask", "words_spans"),
     "category": ("category",),
+    "pixels": ("pixels", "image_mask"),
+    "word_ids": (
+        "title_ids",
+        "title_mask",
+        "ingredients_ids",
+        "ingredients_mask",
+        "instructions_ids",
+        "instructions_mask",
+    ),
 }
+# Read from the data set itself and not from stored vectors (`savor.pixels`).
+RAW = ("pixels", "word_ids")
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,10 @@ class Batch:
     words_mask: Tensor | None = None  # (b, w)
     words_spans: Tensor | None = None  # (b, w, 4): part, line, first and last character of the word piece
     category: Tensor | None = None  # (b,) title class, 0 = background
+    pixels: Tensor | None = None  # (b, 3, h, w) uint8
+    title_ids: Tensor | None = None  # (b, t) word ids, -1 behind the last; the masks are those above
+    ingredients_ids: Tensor | None = None  # (b, i, t)
+    instructions_ids: Tensor | None = None  # (b, s, t)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,6 +84,20 @@ class Batch:
             if isinstance(value := getattr(self, field.name), Tensor)
         }
         return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One side of n items: unit rows and, for a pair scorer, the states behind them."""
+
+    vectors: Tensor  # (n, dim)
+    states: Tensor | None = None  # (n, s, d)
+    mask: Tensor | None = None  # (n, s), False where there is no state; None: everywhere is one
+
+    def rows(self, chosen: Tensor) -> Encoded:
+        """Return some of the items, in the order asked for."""
+        states = None if self.states is None else self.states[chosen]
+        return Encoded(self.vectors[chosen], states, None if self.mask is None else self.mask[chosen])
 
 
 class Column:
@@ -96,18 +125,41 @@ class Column:
 
     def padded(self, rows: Array) -> tuple[Array, Array]:
         """Return `(n, longest, ...)` values with zeros behind the last one, and their mask `(n, longest)`."""
-        counts = self.counts(rows)
-        longest = max(int(counts.max(initial=0)), 1)
-        mask = np.arange(longest) < counts[:, None]
-        positions = (self.offsets[rows][:, None] + np.arange(longest))[mask]
-        out = np.zeros((len(rows), longest, *self.parts[0].shape[1:]), self.parts[0].dtype)
+        chosen, mask = places(self.counts(rows))
+        return self.at(rows, chosen, mask), mask
+
+    def at(self, rows: Array, chosen: Array, mask: Array) -> Array:
+        """Return the values at the places `chosen` of each recipe, `(n, m, ...)`, zeros where not `mask`."""
+        positions = (self.offsets[rows][:, None] + chosen)[mask]
+        out = np.zeros((*mask.shape, *self.parts[0].shape[1:]), self.parts[0].dtype)
         out[mask] = self.take(positions)
-        return out, mask
+        return out
 
     @classmethod
     def of(cls, values: Array, counts: Array) -> Column:
         """Make a column of values in memory, `(rows, ...)`, the first `counts[0]` of them recipe 0's."""
         return cls([values], [np.concatenate([[0], np.cumsum(counts)])])
+
+
+def places(counts: Array, most: int = 0, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
+    """Choose which values of each recipe are read: places and their mask, `(n, longest)` each, in order.
+
+    Of a recipe with more than `most` values (0 = no limit) a subset of that size: evenly spread, or a random
+    one where a generator is given.
+
+    >>> places(np.array([2, 7]), most=3)[0].tolist()
+    [[0, 1, 2], [1, 3, 5]]
+    """
+    kept = np.minimum(counts, most) if most else counts
+    longest = max(int(kept.max(initial=0)), 1)
+    chosen = np.tile(np.arange(longest), (len(counts), 1))
+    for row in np.flatnonzero(kept < counts):
+        count = int(counts[row])
+        if rng is None:
+            chosen[row] = (2 * np.arange(most) + 1) * count // (2 * most)
+        else:
+            chosen[row] = np.sort(rng.choice(count, most, replace=False))
+    return chosen, np.arange(longest) < kept[:, None]
 
 
 def gather(
@@ -116,17 +168,29 @@ def gather(
     rows: Array,
     uses: Sequence[str],
     *,
-    draw: Array | None = None,
+    rng: np.random.Generator | None = None,
     grid: Sequence[int] | None = None,
+    words: int = 0,
 ) -> Batch:
     """Read the fields that `uses` names from columns, on disk or in memory, into a padded batch.
 
-    Of several photos the first is taken, or the one that `draw`, `(n,)` in [0, 1), points at: the same one
-    for `image` and `patches`.
+    Args:
+        column: name of a field -> column.
+        ids: of the recipes.
+        rows: the recipes' rows in the columns, `(n,)`.
+        uses: what is read, keys of `USES`.
+        rng: draws which of several photos is taken, the same one for `image` and `patches`, and which word
+            pieces are; without it the first photo and an evenly spread subset.
+        grid: rows and columns of the patches.
+        words: word pieces read of a recipe, in their order; 0 reads all.
 
     Raises:
         MethodError: a use that this function does not know.
+        OptionError: `words` is negative.
     """
+    if words < 0:
+        raise OptionError(f"words={words}: must be 0 (all word pieces of a recipe) or more")
+    draw = None if rng is None else rng.random(len(rows))
     fields: dict[str, Any] = {}
     for use in uses:
         if use in ("image", "patches"):
@@ -138,10 +202,13 @@ def gather(
                     values, mask = values[:, 0], mask[:, 0]
                 fields |= {part: _float(values), f"{part}_mask": torch.from_numpy(mask)}
         elif use == "tokens":
-            values, mask = column("words").padded(rows)
-            spans, _ = column("words_spans").padded(rows)
-            fields |= {"words": _float(values), "words_mask": torch.from_numpy(mask)}
-            fields["words_spans"] = torch.from_numpy(spans.astype(np.int64))
+            chosen, mask = places(column("words").counts(rows), words, rng)
+            spans = column("words_spans").at(rows, chosen, mask).astype(np.int64)
+            fields |= {
+                "words": _float(column("words").at(rows, chosen, mask)),
+                "words_mask": torch.from_numpy(mask),
+                "words_spans": torch.from_numpy(spans),
+            }
         elif use not in USES:
             raise MethodError(f"a method cannot use {use!r}; known: {', '.join(USES)}")
     if "patches" in uses and grid is not None:

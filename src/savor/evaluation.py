@@ -30,7 +30,8 @@ _BLOCK_BYTES = 64 * 2**20
 _STRIP = 255  # rows whose column counts still fit into one byte
 _DRAW_SEED = 1234
 
-# (image rows (a,), recipe rows (b,)) -> scores (a, b); rows are positions in the arrays given to `evaluate`.
+# (image rows (n,), recipe rows (n,)) -> scores (n,), pair by pair; rows are positions in the arrays given to
+# `evaluate`. It is called once, with every pair of all draws and both directions that somebody asks for.
 PairScorer = Callable[[Integers, Integers], NDArray[Any]]
 
 
@@ -294,7 +295,7 @@ def evaluate(
 
     Raises:
         ProtocolError: shapes that do not pair, rows that are not of unit length, ids that repeat, a pool
-            larger than the split, an unknown protocol or tie rule, a scorer that returns no finite block.
+            larger than the split, an unknown protocol or tie rule, a scorer that returns no finite scores.
 
     >>> unit = np.eye(4, dtype=np.float32)
     >>> report = evaluate(unit, unit[[0, 1, 3, 2]])
@@ -464,47 +465,69 @@ def _reranked(
 ) -> dict[str, Floats]:
     """Let a pair scorer order the best `k` of the first stage again, in every draw and both directions.
 
-    A truth that the first stage ranks below `k` keeps that rank: no scorer may find what it never sees.
+    A truth that the first stage ranks below `k` keeps that rank: no scorer may find what it never sees. Pairs
+    that several queries or draws ask for are scored once; a pair takes about 50 bytes.
     """
     if k < 1:
         raise ProtocolError(f"re-ranking the best {k} means nothing; ask for 1 or more")
-
-    def score_recipes(query: Integers, candidates: Integers) -> NDArray[Any]:
-        return score(query, candidates)
-
-    def score_images(query: Integers, candidates: Integers) -> NDArray[Any]:
-        return score(candidates, query).T
-
-    sides = ((images, recipes, score_recipes), (recipes, images, score_images))
-    return {
-        direction: np.stack(
-            [
-                _rerank_pool(first, queries[rows], candidates[rows], rows, scorer, k, tie_rule)
-                for first, rows in zip(ranks[direction], draws, strict=True)
-            ]
-        )
-        for direction, (queries, candidates, scorer) in zip(DIRECTIONS, sides, strict=True)
-    }
-
-
-def _rerank_pool(
-    first_stage: Floats,
-    queries: NDArray[np.float32],
-    candidates: NDArray[np.float32],
-    rows: Integers,
-    score: PairScorer,
-    k: int,
-    tie_rule: str,
-) -> Floats:
-    """Rank again those truths of one pool that the first stage has among its best `k`."""
-    k = min(k, len(rows))
-    result = first_stage.copy()
-    for position in np.flatnonzero(first_stage <= k):
-        cosines = candidates @ queries[position]
-        cosines[position] = np.inf  # it is among the best k by its rank; rounding may not drop it
-        best = np.sort(np.argpartition(-cosines, k - 1)[:k])
-        scores = np.asarray(score(rows[[position]], rows[best]))
-        if scores.shape != (1, k):
-            raise ProtocolError(f"the pair scorer returned {scores.shape} for one query and {k} candidates")
-        result[position] = metrics.ranks(scores, np.searchsorted(best, [position]), tie_rule)[0]
+    lists = []
+    for direction, (queries, candidates) in zip(
+        DIRECTIONS, ((images, recipes), (recipes, images)), strict=True
+    ):
+        for first_stage, rows in zip(ranks[direction], draws, strict=True):
+            asked, best = _shortlists(queries[rows], candidates[rows], first_stage, min(k, len(rows)))
+            own, others = np.broadcast_arrays(rows[asked, None], rows[best])
+            lists.append((asked, best, (own, others) if direction == DIRECTIONS[0] else (others, own)))
+    keys = [(image * len(images) + recipe).ravel() for *_, (image, recipe) in lists]
+    pairs, where = np.unique(np.concatenate(keys), return_inverse=True)
+    scores = _pair_scores(score, *np.divmod(pairs, len(images)))
+    per_list = np.split(scores[where], np.cumsum([key.size for key in keys])[:-1])
+    result = {direction: ranks[direction].copy() for direction in DIRECTIONS}
+    places = [ranked for direction in DIRECTIONS for ranked in result[direction]]
+    for (asked, best, _), own_scores, ranked in zip(lists, per_list, places, strict=True):
+        if len(asked):
+            truth = (best == asked[:, None]).argmax(axis=1)
+            ranked[asked] = metrics.ranks(own_scores.reshape(best.shape), truth, tie_rule)
     return result
+
+
+def _shortlists(
+    queries: NDArray[np.float32], candidates: NDArray[np.float32], first_stage: Floats, k: int
+) -> tuple[Integers, Integers]:
+    """Find the queries of a pool whose truth the first stage has among its best `k`, and those best.
+
+    Cosines within `TIE_TOLERANCE` of the k-th largest are one score; of these the first in the pool are
+    taken. A truth is in by its rank, whichever way ties would go.
+
+    Returns:
+        positions of the queries `(q,)` and of their candidates `(q, k)`, ascending.
+    """
+    asked = np.flatnonzero(first_stage <= k)
+    best = np.empty((len(asked), k), np.int64)
+    tolerance = np.float32(TIE_TOLERANCE)
+    height = max(1, _BLOCK_BYTES // (4 * len(candidates)))
+    for start in range(0, len(asked), height):
+        some = asked[start : start + height]
+        cosines = queries[some] @ candidates.T
+        cosines[np.arange(len(some)), some] = np.inf
+        last = np.partition(cosines, -k, axis=1)[:, -k, None]
+        above = cosines > last + tolerance
+        tied = ~above & (cosines >= last - tolerance)
+        taken = above | (tied & (tied.cumsum(axis=1) <= k - above.sum(axis=1, keepdims=True)))
+        best[start : start + height] = taken.nonzero()[1].reshape(-1, k)
+    return asked, best
+
+
+def _pair_scores(score: PairScorer, images: Integers, recipes: Integers) -> NDArray[Any]:
+    if len(images) == 0:
+        return np.zeros(0)
+    scores = np.asarray(score(images, recipes))
+    if scores.shape != images.shape:
+        raise ProtocolError(f"the pair scorer returned {scores.shape} for {len(images)} pairs")
+    wrong = np.flatnonzero(~np.isfinite(scores))
+    if wrong.size:
+        raise ProtocolError(
+            f"the pair scorer gave image {images[wrong[0]]} and recipe {recipes[wrong[0]]} the score"
+            f" {scores[wrong[0]]}; ranks need finite scores"
+        )
+    return scores

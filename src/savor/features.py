@@ -18,16 +18,19 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import torch
 
-from savor.batch import Array, Batch, Column, gather
+from savor.batch import RAW, Array, Batch, Column, gather
+from savor.datasets import open_dataset
 from savor.datasets.classes import classify, derive_classes
 from savor.datasets.folder import recipe_from_json
-from savor.errors import FeaturesError, UsageError
+from savor.errors import DataError, FeaturesError, MethodError, UsageError
 from savor.recipe import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from savor.recipe import Recipe
+    from savor.datasets import Dataset
+    from savor.pixels import RawInput
+    from savor.recipe import Photo, Recipe
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -50,6 +53,7 @@ class Features:
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
         self.path = path
         self.manifest = manifest
+        self._photos: list[tuple[Photo, ...]] | None = None
         self._texts = [path / shard["name"] / TEXTS for shard in manifest["shards"]]
         self._load_texts()
 
@@ -120,6 +124,12 @@ class Features:
             text=self.manifest["fields"]["title"]["dim"],
             categories=len(self.classes),
         )
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns of the stored patches, None where there are none."""
+        found = self.manifest["fields"].get("patches", {}).get("grid")
+        return None if found is None else (int(found[0]), int(found[1]))
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -218,19 +228,97 @@ class Features:
         rows = np.flatnonzero(keep)
         return rows[np.argsort(self.ids[rows], kind="stable")]
 
-    def batch(self, rows: Array, uses: Sequence[str], *, photos: np.random.Generator | None = None) -> Batch:
+    def batch(
+        self,
+        rows: Array,
+        uses: Sequence[str],
+        *,
+        words: int = 0,
+        rng: np.random.Generator | None = None,
+        raw: RawInput | None = None,
+    ) -> Batch:
         """Read a batch; of several photos take the first, or a random one where a generator is given.
 
+        With `words` at most so many word pieces of a recipe are read, an evenly spread subset of more, or a
+        random one where a generator is given. Pixels and word ids are read as `raw` says, with a generator
+        pixels are augmented.
+
         Raises:
-            FeaturesError: a field that a method uses was not extracted.
+            FeaturesError: a field that a method uses was not extracted, or the data set behind the features
+                is not there (see `attach`).
+            PhotoError: a photo cannot be read any more.
+            MethodError: pixels or word ids without `raw`.
+            OptionError: `words` is negative.
         """
         rows = np.asarray(rows, np.int64)
-        draw = None if photos is None else photos.random(len(rows))
-        grid = self.manifest["fields"].get("patches", {}).get("grid")
-        batch = gather(self.column, self.ids[rows].tolist(), rows, uses, draw=draw, grid=grid)
+        stored = [use for use in uses if use not in RAW]
+        batch = gather(
+            self.column, self.ids[rows].tolist(), rows, stored, rng=rng, grid=self.grid, words=words
+        )
+        if len(stored) < len(uses):
+            batch = replace(batch, **self._raw(rows, uses, rng, raw))
         if "category" in uses:
             batch = replace(batch, category=torch.from_numpy(self.categories[rows]))
         return batch
+
+    def _raw(
+        self,
+        rows: Array,
+        uses: Sequence[str],
+        rng: np.random.Generator | None,
+        raw: RawInput | None,
+    ) -> dict[str, Any]:
+        if raw is None:
+            raise MethodError("pixels and word ids are read as the method's `raw` says; pass it on")
+        fields: dict[str, torch.Tensor] = {}
+        if "pixels" in uses:
+            several = [self.photos(int(row)) for row in rows]
+            draws = [0.0] * len(rows) if rng is None else rng.random(len(rows)).tolist()
+            one = [
+                some[int(draw * len(some))] if some else None
+                for some, draw in zip(several, draws, strict=True)
+            ]
+            fields |= raw.photos(one, rng)
+        if "word_ids" in uses:
+            fields |= raw.recipes([self.recipe(int(row)) for row in rows])
+        return fields
+
+    def attach(self, dataset: Dataset | None = None) -> None:
+        """Name the data set behind the features, where the photos lie; left out, the path in the manifest.
+
+        Raises:
+            FeaturesError: it is not there, or holds other recipes or photos than the features were made of.
+        """
+        path = self.manifest["dataset"]["path"]
+        if dataset is None:
+            try:
+                dataset = open_dataset(path)
+            except DataError as error:
+                raise FeaturesError(
+                    f"{self.path}: the photos themselves are needed, but {error}; name the data set with"
+                    " --data PATH"
+                ) from error
+        if dataset.fingerprint() != self.fingerprint:
+            raise FeaturesError(
+                f"{dataset.path}: not the data that {self.path} was made of, or changed since; name that one"
+                " with --data PATH, or extract features again"
+            )
+        failed = {(one["recipe"], one["photo"]) for one in self.manifest["failed_photos"]}
+        self._photos = [
+            tuple(photo for photo in pair.photos if (pair.recipe.id, photo.id) not in failed)
+            for pair in dataset.pairs(on_problem=lambda problem: None)
+        ]
+
+    def photos(self, row: int) -> tuple[Photo, ...]:
+        """Return the photos of a recipe whose vectors are stored, in their order.
+
+        Raises:
+            FeaturesError: the data set behind the features is not there (see `attach`).
+        """
+        if self._photos is None:
+            self.attach()
+        assert self._photos is not None
+        return self._photos[row]
 
     @cached_property
     def categories(self) -> Array:

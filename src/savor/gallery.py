@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 INGREDIENTS = 6
 QUERY_SIDE = 640
+COSINE = "cosine of query and answer"
+PAIR_SCORE = "score of query and answer as a pair; their cosine is"
 
 
 def render(
@@ -49,11 +51,12 @@ def _query_recipe(recipe: Recipe) -> str:
 def _card(hit: Hit, index: Index) -> str:
     recipe = index.recipe(hit.recipe_id)
     title = hit.title if hit.title.strip() else hit.id
+    meaning = COSINE if hit.first_stage_score is None else f"{PAIR_SCORE} {hit.first_stage_score:.3f}"
     return f"""
 <li class="card">
   {_picture(hit, index, title)}
   <div class="text">
-    <p class="rank"><b>{hit.rank}</b><span title="cosine of query and answer">score {hit.score:.3f}</span></p>
+    <p class="rank"><b>{hit.rank}</b><span title="{meaning}">score {hit.score:.3f}</span></p>
     <h3>{escape(title)}</h3>
     {_ingredients(recipe) if recipe else ""}
     <p class="id">{escape(hit.id)}</p>

@@ -11,7 +11,7 @@ from savor.errors import MethodError
 from savor.recipe import PARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from savor.batch import Batch
 
@@ -104,3 +104,117 @@ def projector(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequ
         nn.Dropout(dropout),
         nn.Linear(hidden, outputs),
     )
+
+
+def self_attention(width: int, heads: int, layers: int, dropout: float) -> nn.TransformerEncoder:
+    """Pre-norm transformer encoder, `(b, n, width) -> (b, n, width)`, feed-forward of 2 x width.
+
+    Reference: Vaswani et al. (NeurIPS 2017); norm first as in Xiong et al. (ICML 2020).
+    """
+    layer = nn.TransformerEncoderLayer(
+        width, heads, 2 * width, dropout, "gelu", batch_first=True, norm_first=True
+    )
+    return nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
+
+
+def never_empty(mask: Tensor) -> Tensor:
+    """Open the first place of rows without any True, so that a softmax over them stays finite, `(b, n)`."""
+    first = torch.zeros_like(mask)
+    first[:, 0] = True
+    return mask | (first & ~mask.any(1, keepdim=True))
+
+
+def packed(encoder: Callable[..., Tensor], values: Tensor, mask: Tensor, size: int = 64) -> Tensor:
+    """Encode the unmasked values of rows, `(b, n, d), (b, n) -> (b, n, d')`; zeros under the mask.
+
+    Equal to one call over the padded batch, without computing most of its padding: each row's values move
+    to its front, and rows of similar length go through `encoder(values, padding)` together, at most `size`
+    at a time. The encoder treats its rows one by one.
+    """
+    lengths = mask.sum(1)
+    front = (~mask).to(torch.uint8).argsort(dim=1, stable=True)
+    by_length = lengths.argsort()
+    encoded = []
+    for start in range(0, max(1, len(mask)), size):
+        rows = by_length[start : start + size]
+        longest = max([1, *lengths[rows].tolist()])
+        chosen = front[rows, :longest]
+        inside = never_empty(mask[rows].gather(1, chosen))
+        states = encoder(rearranged(values[rows], chosen), ~inside)
+        encoded.append(nn.functional.pad(states, (0, 0, 0, mask.shape[1] - longest)))
+    back = front.argsort(1)
+    return rearranged(torch.cat(encoded)[by_length.argsort()], back) * mask[..., None]
+
+
+def rearranged(values: Tensor, positions: Tensor) -> Tensor:
+    """Pick values along the second axis, `(b, n, d), (b, m) -> (b, m, d)`."""
+    return values.gather(1, positions[..., None].expand(-1, -1, values.shape[-1]))
+
+
+class AttentionPool(nn.Module):
+    """Weights over n states by a learned query, `(b, n, width), (b, n) -> (b, n)`, rows sum to 1.
+
+    `w = softmax over the unmasked of (h' q)`; a row without any unmasked state has weights 0.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, 1, bias=False)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Return the weights of the states."""
+        scores = self.query(states)[..., 0].masked_fill(~never_empty(mask), -torch.inf)
+        return torch.as_tensor(scores.softmax(1) * mask)
+
+
+class CrossDecoder(nn.Module):
+    """Transformer decoder without a causal mask: n queries look at themselves and at m memories.
+
+    Layers are pre-norm: self-attention, cross-attention, feed-forward of 2 x width.
+
+    Reference: Vaswani et al. (NeurIPS 2017), section 3.1.
+    """
+
+    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(_DecoderLayer(width, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, queries: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """Return the decoded queries, `(b, n, width), (b, m, width), (b, m) -> (b, n, width)`."""
+        padding = ~never_empty(mask)
+        for layer in self.layers:
+            queries, _ = layer(queries, memory, padding, weigh=False)
+        return torch.as_tensor(self.norm(queries))
+
+    def attention(self, queries: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """Return `softmax(Q K' / sqrt(d))` of each layer and head, `(b, layers, heads, n, m)`."""
+        padding, found = ~never_empty(mask), []
+        for layer in self.layers:
+            queries, weights = layer(queries, memory, padding, weigh=True)
+            found.append(weights)
+        return torch.stack(found, 1)
+
+
+class _DecoderLayer(nn.Module):
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(4))
+        self.own = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
+        self.cross = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
+        self.forward_layer = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
+        )
+        self.drop = nn.Dropout(dropout)
+
+    def forward(
+        self, queries: Tensor, memory: Tensor, padding: Tensor, *, weigh: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        here = self.norms[0](queries)
+        queries = queries + self.drop(self.own(here, here, here, need_weights=False)[0])
+        there = self.norms[2](memory)
+        looked, weights = self.cross(
+            self.norms[1](queries), there, there, padding, weigh, average_attn_weights=False
+        )
+        queries = queries + self.drop(looked)
+        return queries + self.drop(self.forward_layer(self.norms[3](queries))), weights

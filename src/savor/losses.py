@@ -97,6 +97,30 @@ def triplet_soft(image: Tensor, recipe: Tensor, margin: float, temperature: floa
     return smooth(to_recipe) + smooth(to_image)
 
 
+def listwise(scores: Tensor) -> Tensor:
+    """Cross-entropy of the first column, `(n, 1 + k) -> ()`: the own item against k negatives.
+
+    `L = mean over rows of -log softmax(s_i)_0`; any common shift of a row leaves it unchanged.
+
+    >>> listwise(torch.zeros(2, 4)).exp()
+    tensor(4.)
+    """
+    return -torch.log_softmax(scores, 1)[:, 0].mean()
+
+
+def hard_negatives(scores: Tensor, count: int, temperature: float) -> Tensor:
+    """Draw columns other than the row's own, likelier the higher they score, `(n, n) -> (n, count)`.
+
+    Drawn without repetition from `softmax(s / t)` with the diagonal left out (Li et al., ALBEF, NeurIPS
+    2021, section 3.2); fewer come where a row has fewer.
+    """
+    same = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    likely = (scores.detach() / temperature).masked_fill(same, -torch.inf).softmax(1)
+    # A floor, so that as many can be drawn as there are, however sharp the softmax.
+    likely = (likely + 1e-9).masked_fill(same, 0)
+    return likely.multinomial(min(count, len(scores) - 1))
+
+
 MINING: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "mean": triplet_mean,
     "sum": triplet_sum,
@@ -119,3 +143,45 @@ def triplet(
     if mining not in MINING:
         raise OptionError(f"mining={mining!r}: choose one of {', '.join([*MINING, 'soft'])}")
     return MINING[mining](image, recipe, margin)
+
+
+def total_correlation(image: Tensor, recipe: Tensor, ridge: float = 1e-3, floor: float = 1e-9) -> Tensor:
+    """Sum of the canonical correlations of n pairs, to be maximised, `(n, p), (n, q) -> ()`.
+
+        `T = S11^(-1/2) S12 S22^(-1/2)`, `corr = sum of the singular values of T`
+
+    with the covariances of the centred rows, `S12 = X'Y / (n - 1)`, `S11 = X'X / (n - 1) + ridge I` and S22
+    likewise; eigenvalues of S11 and S22 below `floor` (above 0) count as `floor`. Rows need no unit length.
+    All of it is in float64, gradients included. Each correlation is at most 1; with n not well above p + q
+    they are large by chance.
+
+    Source: Andrew, Arora, Bilmes and Livescu, Deep canonical correlation analysis, ICML 2013.
+
+    >>> rows = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+    >>> total_correlation(rows, 3 * rows, ridge=0.0)
+    tensor(2., dtype=torch.float64)
+    """
+    x, y = (rows.double() - rows.double().mean(0) for rows in (image, recipe))
+    degrees = max(1, len(x) - 1)
+    root_x, root_y = (_inverse_root(rows.T @ rows / degrees, ridge, floor) for rows in (x, y))
+    return torch.as_tensor(torch.linalg.svdvals(root_x @ (x.T @ y / degrees) @ root_y).sum())
+
+
+def _inverse_root(covariance: Tensor, ridge: float, floor: float) -> Tensor:
+    """`max(S + ridge I, floor)^(-1/2)` of a symmetric S, `(d, d) -> (d, d)`.
+
+    The gradient that `eigh` has of itself divides by the differences of eigenvalues, so it is not finite
+    where two are equal, as for a batch smaller than d. That of a function f of the matrix is: by Daleckii
+    and Krein, `df(S) = V (F * (V' dS V)) V'` with the divided differences F of f at the eigenvalues.
+    """
+    values, vectors = torch.linalg.eigh(covariance.detach())
+    values = values + ridge
+    floored = values.clamp(min=floor)
+    roots = floored.sqrt()
+    steps, floored_steps = values[:, None] - values, floored[:, None] - floored
+    # (f(a) - f(b)) / (a - b) without cancellation; the factor is 1 above the floor, 0 below it.
+    slopes = -1 / (roots[:, None] * roots * (roots[:, None] + roots))
+    share = torch.where(steps == 0, (values > floor).double(), floored_steps / steps)
+    # Zero, but it carries the gradient.
+    change = vectors.T @ (covariance - covariance.detach()) @ vectors
+    return torch.as_tensor(vectors @ (roots.reciprocal().diag() + slopes * share * change) @ vectors.T)

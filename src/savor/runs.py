@@ -40,11 +40,20 @@ class Run:
         """SHA-256 of the weights: what an index compares."""
         return "sha256:" + checksum(self.path / WEIGHTS)
 
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns of the patches this run was trained beside; None where there were none.
+
+        Runs made before Savor recorded the grid give None, too.
+        """
+        found = self.config.get("grid")
+        return None if found is None else (int(found[0]), int(found[1]))
+
     def check(self, features: Features) -> None:
-        """Make sure that features come from the encoders this run was trained on.
+        """Make sure that features come from the encoders, and patches from the grid, of this run's training.
 
         Raises:
-            FeaturesError: they do not; the message names the encoder that differs.
+            FeaturesError: they do not; the message names what differs.
         """
         for kind, description in self.config["encoders"].items():
             found = features.manifest["encoders"][kind]
@@ -54,6 +63,13 @@ class Run:
                     f" trained on ({description['name']}), or is set up differently; extract features with"
                     " the run's encoders, or train on these features"
                 )
+        own, given = self.grid, features.grid
+        if "patches" in self.method.uses and own and given and own != given:
+            raise FeaturesError(
+                f"{features.path}: its patches are on a grid of {given[0]} x {given[1]}, {self.path} was"
+                f" trained on {own[0]} x {own[1]}; extract features on the run's grid, or train on these"
+                " features"
+            )
 
 
 def describe(name: str, method: Method, features: Features, **facts: Any) -> dict[str, Any]:
@@ -67,6 +83,7 @@ def describe(name: str, method: Method, features: Features, **facts: Any) -> dic
         "dims": asdict(method.dims),
         "data": features.fingerprint,
         "encoders": features.manifest["encoders"],
+        "grid": None if features.grid is None else list(features.grid),
         **facts,
     }
 

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from savor.index import Array, Find, Index
+    from savor.index import Find, Index, Match
     from savor.index.embedding import Embedder
     from savor.recipe import Photo
+    from savor.reranking import Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,11 @@ class Hit:
     Attributes:
         id: of the recipe or of the photo, whichever was looked for.
         rank: from 1.
-        score: cosine of the query and the entry.
+        score: cosine of the query and the entry; where there is a `first_stage_score`, the pair scorer's.
         title: of the recipe; empty where it has none.
         photo: id of the photo, or of the recipe's first one; None where it has none.
         recipe_id: of the recipe, for a photo of the recipe it belongs to.
+        first_stage_score: the cosine, for a hit that a pair scorer has put in its place; else None.
     """
 
     id: str
@@ -41,12 +43,17 @@ class Hit:
     title: str
     photo: str | None
     recipe_id: str
+    first_stage_score: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the hit as JSON values, `photo` only where there is one."""
-        photo = {} if self.photo is None else {"photo": self.photo}
+        """Return the hit as JSON values, `photo` and `first_stage_score` only where there is one."""
         facts = {"id": self.id, "rank": self.rank, "score": round(self.score, 6), "title": self.title}
-        return {**facts, **photo, "recipe_id": self.recipe_id}
+        if self.photo is not None:
+            facts["photo"] = self.photo
+        facts["recipe_id"] = self.recipe_id
+        if self.first_stage_score is not None:
+            facts["first_stage_score"] = round(self.first_stage_score, 6)
+        return facts
 
 
 class Searcher:
@@ -55,18 +62,34 @@ class Searcher:
     The run and each of its encoders are loaded when a query first needs them: photos never load the text
     encoder, words never the image encoder, a recipe of the index neither.
 
+    Where the index's run scores pairs, it orders the nearest `rerank` again, by score and equal ones in
+    their old order; the rest follows by cosine. That number does not depend on k, so the first j of k hits
+    are the answer for j. It takes a photo and a recipe: photos near a photo and recipes near a recipe keep
+    their cosines.
+
     Args:
         index: an index, or the folder of one.
+        rerank: how many of the nearest a pair scorer orders again; 0 = none, None = as the run has it.
 
     Raises:
         VectorIndexError: the index is missing or damaged.
+        UsageError: `rerank` is negative, or above 0 where the index's run has no pair scorer.
 
     Example:
         `Searcher("my.index").by_photo("dinner.jpg", k=5)[0].title`
     """
 
-    def __init__(self, index: Index | str | Path) -> None:
+    def __init__(self, index: Index | str | Path, rerank: int | None = None) -> None:
         self.index = open_index(index) if isinstance(index, str | Path) else index
+        own = int(self.index.manifest.get("reranks", 0))
+        if rerank is not None and (rerank < 0 or (rerank and not own)):
+            reason = (
+                "must not be negative"
+                if rerank < 0
+                else f"{self.index.path} has no pair scorer; leave it out"
+            )
+            raise UsageError(f"rerank={rerank}: {reason}")
+        self.rerank = own if rerank is None else rerank
 
     def by_photo(
         self, photo: str | Path | bytes | Photo | Image.Image, k: int = 10, *, find: Find = "recipes"
@@ -80,7 +103,8 @@ class Searcher:
             EncoderError: the index's image encoder is not here.
         """
         self._check(find, k)
-        return self._hits(self._embedder.photos([as_picture(photo)])[0], find, k)
+        (query,) = self.embedder.encode_photos([as_picture(photo)]).items()
+        return self._hits(query, "photos", find, k)
 
     def by_text(self, text: str, k: int = 10, *, find: Find = "recipes") -> list[Hit]:
         """Return the k best answers to words, taken as the title of a recipe of which no more is known.
@@ -106,11 +130,13 @@ class Searcher:
         if isinstance(recipe, Recipe):
             if recipe.missing == PARTS:
                 raise UsageError(f"the recipe {recipe.id!r} has no text to search with; give it a title")
-            return self._hits(self._embedder.recipes([recipe])[0], find, k)
+            (query,) = self.embedder.encode_recipes([recipe]).items()
+            return self._hits(query, "recipes", find, k)
         vector = self.index.vector(recipe)
         if vector is None:
             raise UsageError(f"{self.index.path}: no recipe with the id {recipe!r} is listed in this index")
-        return self._hits(vector, find, k)
+        states = self.index.states(recipe) if self.rerank and find == "photos" else None
+        return self._hits((vector, states), "recipes", find, k)
 
     def _check(self, find: Find, k: int) -> None:
         if find not in ("recipes", "photos"):
@@ -124,18 +150,54 @@ class Searcher:
                 f" look for those with --find {other}"
             )
 
-    def _hits(self, query: Array, find: Find, k: int) -> list[Hit]:
+    def _hits(self, query: Item, asked: Find, find: Find, k: int) -> list[Hit]:
+        """Return the answer to an entry of the list `asked`, which need not be in the index."""
+        depth = self.rerank if asked != find else 0
+        matches = self.index.nearest(find, query[0], max(k, depth))
+        scored = [(match, match.score, None) for match in matches[depth:]]
         hits = []
-        for rank, match in enumerate(self.index.nearest(find, query, k), start=1):
+        for rank, (match, score, cosine) in enumerate(
+            [*self._reranked(query, asked, matches[:depth]), *scored][:k], start=1
+        ):
             recipe = self.index.recipe(match.recipe_id)
             photo = match.photo_id or next(iter(self.index.photos(match.recipe_id)), None)
             found = match.photo_id if match.photo_id is not None else match.recipe_id
             title = recipe.title if recipe else ""
-            hits.append(Hit(found, rank, match.score, title, photo, match.recipe_id))
+            hits.append(Hit(found, rank, score, title, photo, match.recipe_id, cosine))
         return hits
 
+    def _reranked(
+        self, query: Item, asked: Find, matches: list[Match]
+    ) -> list[tuple[Match, float, float | None]]:
+        """Return the matches in the order of their pair scores: match, pair score and cosine."""
+        if not matches:
+            return []
+        import numpy as np
+
+        from savor.reranking import Side, score_pairs
+
+        one, others = Side.collect([query]), Side.collect([self._item(match) for match in matches])
+        first, every = np.zeros(len(matches), np.int64), np.arange(len(matches))
+        method = self.embedder.run.method
+        if asked == "photos":
+            scores = score_pairs(method, one, others, first, every)
+        else:
+            scores = score_pairs(method, others, one, every, first)
+        order = np.argsort(-scores, kind="stable").tolist()
+        return [(matches[place], float(scores[place]), matches[place].score) for place in order]
+
+    def _item(self, match: Match) -> Item:
+        vector = self.index.vector(match.recipe_id, match.photo_id)
+        assert vector is not None
+        return vector, self.index.states(match.recipe_id, match.photo_id)
+
     @cached_property
-    def _embedder(self) -> Embedder:
+    def embedder(self) -> Embedder:
+        """The index's own run, with its encoders and its grid of patches.
+
+        Raises:
+            VectorIndexError: the run inside the index cannot be opened, or its vectors are of another.
+        """
         from savor.index.embedding import Embedder
         from savor.runs import open_run
 

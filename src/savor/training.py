@@ -16,6 +16,7 @@ from torch import Tensor
 
 from savor.errors import MethodError, OptionError, UsageError
 from savor.evaluation import evaluate
+from savor.reranking import CALMER, PairScorer
 from savor.schedules import warm_cosine
 
 if TYPE_CHECKING:
@@ -60,13 +61,40 @@ class TrainingOptions:
             raise OptionError(f"warmup={self.warmup}: is a share of all steps, from 0 to 1")
 
 
-def retrieval_scores(image: Array, recipe: Array) -> dict[str, dict[str, float]]:
-    """Score both directions of n pairs in one pool, `(n, dim)` unit rows each, with the `mean` tie rule."""
-    report = evaluate(image, recipe, bootstrap=1)
+Scores = dict[str, dict[str, float]]  # direction -> metric -> value
+
+
+def retrieval_scores(
+    image: Array, recipe: Array, scorer: PairScorer | None = None, rerank: int = 0
+) -> Scores:
+    """Score both directions of n pairs in one pool, `(n, dim)` unit rows each, with the `mean` tie rule.
+
+    Where a pair scorer is given, it orders the best `rerank` again.
+    """
+    report = evaluate(image, recipe, bootstrap=1, score=scorer, rerank=rerank)
     return {direction: dict(result.values) for direction, result in report.results.items()}
 
 
-def selection_score(scores: dict[str, dict[str, float]]) -> float:
+def validation_scores(method: Method, features: Features, rows: Array) -> dict[str, Scores]:
+    """Score a method on some rows: `val`, and for one that re-ranks `val_first_stage`, before it does.
+
+    Raises:
+        MethodError: an embedding or a pair score is not finite.
+    """
+    scorer = PairScorer(method, features, rows) if method.reranks else None
+    image, recipe = method.embed(features, rows) if scorer is None else scorer.embeddings
+    if not (np.isfinite(image).all() and np.isfinite(recipe).all()):
+        raise MethodError(f"the validation embeddings are not finite; {CALMER}")
+    first_stage = retrieval_scores(image, recipe)
+    if scorer is None:
+        return {"val": first_stage}
+    return {
+        "val": retrieval_scores(image, recipe, scorer, method.reranks),
+        "val_first_stage": first_stage,
+    }
+
+
+def selection_score(scores: Scores) -> float:
     """Return what training selects by: MRR averaged over both directions."""
     return (scores["image_to_recipe"]["MRR"] + scores["recipe_to_image"]["MRR"]) / 2
 
@@ -88,7 +116,8 @@ def train(
     With `complete` only recipes that have a title, ingredients and instructions count.
 
     The weights with the best validation score (`selection_score` on `val_split`, one pool) stay in the
-    method; without a validation split the last ones do. Where `folder` is given, the state is saved after
+    method; without a validation split the last ones do. Of a method that re-ranks it is the re-ranked list
+    that is scored. Where `folder` is given, the state is saved after
     every epoch, and a later call with the same arguments goes on from there as if never interrupted.
 
     Returns:
@@ -121,6 +150,17 @@ def train(
             scalars(entry)
             if on_epoch is not None:
                 on_epoch(entry)
+    session.finish()
+    return session.log
+
+
+def train_rows(
+    method: Method, features: Features, rows: Array, options: TrainingOptions, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Train on some rows without validation or saved state; the last weights stay. Return the log."""
+    session = _Session(method, features, rows, None, options, seed, None)
+    while not session.over:
+        session.run_epoch()
     session.finish()
     return session.log
 
@@ -178,6 +218,7 @@ class _Session:
         for number, rows in enumerate(np.array_split(order.permutation(self.rows), self.batches)):
             rate = self._set_rate((epoch - 1) * self.batches + number)
             self._step(rows, order, sums, epoch)
+        self.method.end_epoch(self.features, self.rows)
         entry: dict[str, Any] = {
             "epoch": epoch,
             "loss": {name: float(np.mean(values)) for name, values in sums.items() if values},
@@ -186,10 +227,10 @@ class _Session:
         if self.val_rows is not None and (
             epoch % self.options.validate_every == 0 or epoch == self.options.epochs
         ):
-            image, recipe = self.method.embed(self.features, self.val_rows)
-            if not (np.isfinite(image).all() and np.isfinite(recipe).all()):
-                raise _diverged("the validation embeddings are not finite", epoch)
-            entry["val"] = retrieval_scores(image, recipe)
+            try:
+                entry |= validation_scores(self.method, self.features, self.val_rows)
+            except MethodError as error:
+                raise MethodError(f"epoch {epoch}: {error}") from error
             entry["selection"] = selection_score(entry["val"])
         entry["seconds"] = round(time.perf_counter() - start, 3)
         self.log.append(entry)
@@ -200,14 +241,18 @@ class _Session:
     def _step(
         self, rows: Array, order: np.random.Generator, sums: dict[str, list[float]], epoch: int
     ) -> None:
-        batch = self.features.batch(rows, self.method.uses, photos=order).to(self.device)
-        for player, loss in self.method.losses(batch):
+        method = self.method
+        batch = self.features.batch(rows, method.uses, words=method.words, rng=order, raw=method.raw)
+        batch = batch.to(self.device)
+        for player, loss in method.losses(batch):
             if not torch.isfinite(loss):
-                raise _diverged(f"the loss of {player!r} became {loss.item()}", epoch)
+                raise MethodError(f"the loss of {player!r} became {loss.item()} in epoch {epoch}; {CALMER}")
             self.optimisers[player].zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             if self.options.clip:
-                torch.nn.utils.clip_grad_norm_(self.players[player], self.options.clip)
+                groups = self.optimisers[player].param_groups
+                owned = [parameter for group in groups for parameter in group["params"]]
+                torch.nn.utils.clip_grad_norm_(owned, self.options.clip)
             self.optimisers[player].step()
             sums[player].append(loss.item())
 
@@ -216,7 +261,7 @@ class _Session:
         rate = self.options.learning_rate * share
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("factor", 1.0)
         return rate
 
     def save(self) -> None:
@@ -284,10 +329,6 @@ class _Session:
             self._write_log()
 
 
-def _diverged(what: str, epoch: int) -> MethodError:
-    return MethodError(f"{what} in epoch {epoch}; train again with a smaller learning_rate or with clip=1")
-
-
 def discard_state(folder: Path) -> None:
     """Remove the state of a training that is finished and saved."""
     (folder / STATE).unlink(missing_ok=True)
@@ -314,9 +355,11 @@ def _scalars(folder: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
             for player, loss in entry["loss"].items():
                 writer.add_scalar(f"loss/{player}", loss, entry["epoch"])
             writer.add_scalar("learning_rate", entry["learning_rate"], entry["epoch"])
-            for direction, scores in entry.get("val", {}).items():
-                for name, value in scores.items():
-                    writer.add_scalar(f"val_{direction}/{name.replace('@', '_')}", value, entry["epoch"])
+            for kind in ("val", "val_first_stage"):
+                for direction, scores in entry.get(kind, {}).items():
+                    for name, value in scores.items():
+                        tag = f"{kind}_{direction}/{name.replace('@', '_')}"
+                        writer.add_scalar(tag, value, entry["epoch"])
 
         yield write
 

@@ -15,8 +15,8 @@ from savor import cli
 from savor.errors import DataError, SavorError, UsageError
 
 VERBS = (
-    *("data", "data check", "data toy", "features", "train", "evaluate", "embed"),
-    *("index", "search", "methods", "doctor"),
+    *("data", "data check", "data toy", "features", "train", "evaluate", "embed", "compare"),
+    *("index", "search", "explain", "ground", "methods", "doctor"),
 )
 HEAVY = (
     "torch",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -198,3 +199,17 @@ def test_a_damaged_state_is_named(run, tmp_path: Path, monkeypatch) -> None:
     code, _, err = run("triplet_mlp", *QUICK)
     assert code == 1
     assert "state.safetensors: damaged" in err
+
+
+def test_patches_on_another_grid_do_not_continue_a_run(run, tmp_path: Path, pairs_features: Path) -> None:
+    small = ("--set", "epochs=1", "--set", "dim=8", "--set", "width=8", "--set", "heads=2")
+    assert run("two_stream", *small)[0] == 0
+    assert "already finished" in run("two_stream", *small)[2]
+    other = tmp_path / "features"
+    shutil.copytree(pairs_features, other)
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest["fields"]["patches"]["grid"] = [1, 4]
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    code, _, err = run("two_stream", *small, features=other)
+    assert code == 2
+    assert "holds a run with another grid ([2, 2], now [1, 4])" in err

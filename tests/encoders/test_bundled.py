@@ -93,10 +93,23 @@ def test_cover_cuts_what_hangs_over_and_stretch_keeps_it():
     photo = Image.new("RGB", (400, 100), "white")
     photo.paste("red", (0, 0, 20, 100))
     canvases = ((224, 352),)
-    cover = EfficientNetLite2(dtype="fp32", canvases=canvases)._prepare(photo)
-    stretch = EfficientNetLite2(dtype="fp32", canvases=canvases, fit="stretch")._prepare(photo)
-    assert cover.min() == 255
-    assert stretch[1, 100, 2] < 10
+    cover = EfficientNetLite2(dtype="fp32", canvases=canvases)
+    stretch = EfficientNetLite2(dtype="fp32", canvases=canvases, fit="stretch")
+    assert cover._prepare(photo).min() == 255
+    assert stretch._prepare(photo)[1, 100, 2] < 10
+    assert cover.view(400, 100)[0] > 0.05 > stretch.view(400, 100)[0] == 0
+
+
+@pytest.mark.parametrize("size", [(352, 224), (400, 100), (500, 300), (300, 320), (120, 500), (64, 64)])
+def test_the_view_is_what_is_left_of_a_photo(efficientnet, size):
+    """Two ramps, red to the right and green downwards, tell where the canvas's edges come from."""
+    width, height = size
+    ramps = np.zeros((height, width, 3), np.uint8)
+    ramps[..., 0] = (np.arange(width) + 0.5) / width * 255
+    ramps[..., 1] = ((np.arange(height) + 0.5) / height * 255)[:, None]
+    seen = efficientnet._prepare(Image.fromarray(ramps)).float() / 255
+    edges = (seen[0, :, 0].mean(), seen[1, 0].mean(), seen[0, :, -1].mean(), seen[1, -1].mean())
+    assert efficientnet.view(width, height) == pytest.approx([float(edge) for edge in edges], abs=0.02)
 
 
 def test_flip_makes_a_photo_and_its_mirror_image_equal():

@@ -119,6 +119,33 @@ def test_resnet_gives_its_pooled_map_and_the_map(tmp_path):
     torch.testing.assert_close(states.patches[:, 1], quarter, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("kind", "size", "expected"),
+    [
+        ("ViT", (90, 40), (0, 0, 1, 1)),  # squeezed into the square
+        ("ResNet", (640, 400), (0.1875, 0, 0.8125, 1)),  # the middle square
+        ("ResNet", (100, 300), (0, 1 / 3, 1, 2 / 3)),
+        ("Dinov2", (320, 320), (0.0625, 0.0625, 0.9375, 0.9375)),  # 28 of 32 pixels either way
+        ("Dinov2", (640, 320), (0.28125, 0.0625, 0.71875, 0.9375)),
+    ],
+)
+def test_the_view_is_what_the_processor_leaves(tmp_path, kind, size, expected):
+    encoder = open_image_encoder(str(save_image_model(tmp_path, kind)))
+    assert encoder.view(*size) == pytest.approx(expected, abs=0.02)
+
+
+def test_what_lies_outside_the_view_changes_nothing(tmp_path):
+    encoder = open_image_encoder(str(save_image_model(tmp_path, "ResNet")))
+    left, _, right, _ = encoder.view(640, 400)
+    photo = PHOTOS[1].resize((640, 400))
+    changed = photo.copy()
+    changed.paste("blue", (0, 0, int(left * 640) - 40, 400))
+    assert torch.equal(encoder.encode([photo]).pooled, encoder.encode([changed]).pooled)
+    changed.paste("blue", (0, 0, int(left * 640) + 40, 400))
+    assert not torch.equal(encoder.encode([photo]).pooled, encoder.encode([changed]).pooled)
+    assert right == pytest.approx(1 - left, abs=0.03)  # the middle, to a pixel of 51
+
+
 @pytest.mark.parametrize("kind", ["CLIP", "SigLIP"])
 def test_the_vision_tower_of_a_two_tower_model_pools_as_it_was_trained_to(tmp_path, kind):
     folder = save_two_towers(tmp_path, kind)

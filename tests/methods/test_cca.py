@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from savor.errors import OptionError, UsageError
 from savor.features import Dims, Features
 from savor.layers import part_vectors
-from savor.methods.cca import CCA, joint_covariance, part_means, solve_cca, whitening
+from savor.methods.cca import CCA, TEXTS, joint_covariance, part_means, solve_cca, whitening
 
 PARTS = ("title", "ingredients", "instructions")
 
@@ -230,6 +231,47 @@ def test_the_average_is_over_the_parts_there_are(features: Features) -> None:
     nothing = {f"{part}_mask": torch.zeros_like(getattr(batch, f"{part}_mask")) for part in PARTS}
     empty = method.recipe_vector(replace(batch, **nothing))
     assert torch.allclose(empty, method.part_means.mean(0).expand_as(empty), atol=1e-6)
+
+
+@torch.no_grad()
+def test_patches_add_up_to_their_photo(features: Features) -> None:
+    method = CCA.build(features.dims, {"dim": 4}).fit(features)
+    batch = features.batch(features.rows("val"), ("image", "patches"))
+    shares = method.embed_patches(batch)
+    assert shares.shape == (60, 4, 4)
+    assert torch.allclose(shares.sum(1), method.image_tower(batch.patches.mean(1)), atol=1e-4)
+    # The fixture's patches average to the photo, up to the rounding of float16.
+    assert torch.allclose(F.normalize(shares.sum(1), dim=-1), method.embed_image(batch), atol=2e-3)
+    assert not torch.allclose(shares[:, 0], shares[:, 1], atol=1e-2)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("text", TEXTS)
+def test_words_add_up_to_their_recipe(text: str, features: Features) -> None:
+    method = CCA.build(features.dims, {"dim": 4, "text": text}).fit(features)
+    batch = features.batch(features.rows("val"), ("lines", "tokens"))
+    shares = method.embed_words(batch)
+    assert shares.shape == (*batch.words.shape[:2], 4)
+    read = part_vectors(batch, method.parts)[1].any(1)
+    assert bool(read.all()) == (text not in ("ingredients", "instructions"))
+    expected = method.recipe_tower(method.recipe_vector(batch))
+    assert torch.allclose(shares.sum(1)[read], expected[read], atol=1e-4)
+    assert not shares[~batch.words_mask].any()
+    others = ~torch.isin(batch.words_spans[..., 0], torch.tensor([PARTS.index(p) for p in method.parts]))
+    assert not shares[others].any()
+
+
+@torch.no_grad()
+def test_a_word_s_share_is_its_own(features: Features) -> None:
+    """Another state of one piece of a line of two moves the shares in that line, and in no other."""
+    method = CCA.build(features.dims, {"dim": 4}).fit(features)
+    batch = features.batch(features.rows("val")[1:2], ("lines", "tokens"))
+    words = batch.words.clone()
+    words[0, 0] += 3
+    moved = (method.embed_words(replace(batch, words=words)) - method.embed_words(batch))[0].norm(dim=-1)
+    assert len(moved) > 4
+    assert moved[:2].min() > 0.01
+    assert not moved[2:].any()
 
 
 @pytest.mark.parametrize("part", PARTS)

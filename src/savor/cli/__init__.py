@@ -19,7 +19,19 @@ import typer
 from typer.core import TyperGroup
 
 from savor import __version__
-from savor.cli import data, doctor, evaluate, features, methods, search, toy, train
+from savor.cli import (
+    compare,
+    data,
+    doctor,
+    evaluate,
+    explain,
+    features,
+    grounding,
+    methods,
+    search,
+    toy,
+    train,
+)
 from savor.errors import OptionError, SavorError, UsageError
 
 DATA_FAULT, WRONG_USAGE, INTERNAL_ERROR, INTERRUPTED = 1, 2, 3, 130
@@ -40,8 +52,11 @@ app.command("features")(features.features)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("embed")(evaluate.embed)
+app.command("compare")(compare.compare)
 app.command("index")(search.index)
 app.command("search")(search.search)
+app.command("explain")(explain.explain)
+app.command("ground")(grounding.ground)
 app.command("methods")(methods.methods)
 app.command("doctor")(doctor.doctor)
 

@@ -110,6 +110,15 @@ def search(
         typer.Option(help="What to look for; recipes, or for --recipe photos.", show_default=False),
     ] = None,
     k: Annotated[int, typer.Option("-k", help="How many hits.", metavar="N")] = 10,
+    rerank: Annotated[
+        int | None,
+        typer.Option(
+            help="How many of the nearest a pair scorer orders again, 0 none; as the run has it if left out.",
+            min=0,
+            metavar="K",
+            show_default=False,
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", help="Write the hits as JSON; - is standard output.", metavar="FILE"),
@@ -130,7 +139,7 @@ def search(
 
     from savor.search import Searcher
 
-    searcher = Searcher(index)
+    searcher = Searcher(index, rerank)
     find = find or ("photos" if recipe is not None else "recipes")
     hits, picture, words = _ask(searcher, photo, text, recipe, find, k)
     if json_file is not None:
@@ -192,12 +201,17 @@ def _print(hits: Sequence[Hit]) -> None:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    reranked = any(hit.first_stage_score is not None for hit in hits)
     table.add_column("rank", justify="right")
     table.add_column("score", justify="right")
+    if reranked:
+        table.add_column("first stage", justify="right")
     table.add_column("title", overflow="fold", max_width=64)
     table.add_column("id", overflow="fold")
     for hit in hits:
-        table.add_row(str(hit.rank), f"{hit.score:.3f}", _printable(hit.title), _printable(hit.id))
+        cosine = hit.score if hit.first_stage_score is None else hit.first_stage_score
+        scores = [f"{hit.score:.3f}", *([f"{cosine:.3f}"] if reranked else [])]
+        table.add_row(str(hit.rank), *scores, _printable(hit.title), _printable(hit.id))
     width = None if sys.stdout.isatty() else 110
     Console(highlight=False, markup=False, emoji=False, width=width).print(table)
 

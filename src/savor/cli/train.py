@@ -47,19 +47,17 @@ def train(
     import torch
 
     from savor.cli.options import parse_settings, split_settings
-    from savor.errors import UsageError
     from savor.features import Features
     from savor.methods import find
     from savor.runs import describe, read_config, save_run, write_config
     from savor.training import discard_state
 
     found = find(method)
-    if data is not None and "pixels" not in found.uses:
-        raise UsageError(f"--data: {method} reads features only; leave it out")
     options, training = split_settings(found, parse_settings(settings or []))
     opened = Features.open(features)
     splits = tuple(split or ["train"])
     _check_splits(opened, splits, val_split)
+    attach(opened, found, data)
     torch.manual_seed(seed)
     built = found.build(opened.dims, options)
     config = describe(
@@ -73,7 +71,7 @@ def train(
         complete=complete,
         command=command_line(),
     )
-    if _finished(out, read_config(out), config):
+    if _finished(found, out, read_config(out), config):
         typer.echo(f"{out}: already finished", err=True)
         return
     out.mkdir(parents=True, exist_ok=True)
@@ -82,6 +80,17 @@ def train(
     save_run(out, built, {**config, **_outcome(built, opened, log, val_split)})
     discard_state(out)
     typer.echo(f"{out}: {method} trained", err=True)
+
+
+def attach(features: Features, method: type[Method] | Method, data: Path | None) -> None:
+    """Open the data set behind the features for a method that reads pixels."""
+    from savor.datasets import open_dataset
+    from savor.errors import UsageError
+
+    if "pixels" in method.uses:
+        features.attach(None if data is None else open_dataset(data))
+    elif data is not None:
+        raise UsageError("--data: this method reads features only; leave it out")
 
 
 def command_line() -> str:
@@ -105,28 +114,31 @@ def _check_splits(features: Features, splits: tuple[str, ...], val_split: str) -
                 )
 
 
-def _finished(out: Path, found: dict[str, Any] | None, wanted: dict[str, Any]) -> bool:
+def _finished(method: type[Method], out: Path, config: dict[str, Any] | None, wanted: dict[str, Any]) -> bool:
     """Say whether the folder holds this very run, finished."""
     from savor.encoders import comparable
     from savor.errors import UsageError
 
-    if found is None:
+    if config is None:
         if out.exists() and any(path.suffix != ".part" for path in out.iterdir()):
             raise UsageError(f"--out {out}: not empty and no run; name another folder")
         return False
-    for key in ("method", "options", "training", "seed", "splits", "val_split", "complete", "data", "dims"):
-        if found.get(key) != wanted[key]:
+    keys = ["method", "options", "training", "seed", "splits", "val_split", "complete", "data", "dims"]
+    if "patches" in method.uses and config.get("grid"):  # older runs do not say
+        keys.append("grid")
+    for key in keys:
+        if config.get(key) != wanted[key]:
             raise UsageError(
-                f"--out {out}: holds a run with another {key} ({found.get(key)}, now {wanted[key]});"
+                f"--out {out}: holds a run with another {key} ({config.get(key)}, now {wanted[key]});"
                 " name another folder, or delete this one"
             )
     for kind in ("image", "text"):
-        if comparable(found["encoders"][kind]) != comparable(wanted["encoders"][kind]):
+        if comparable(config["encoders"][kind]) != comparable(wanted["encoders"][kind]):
             raise UsageError(
                 f"--out {out}: holds a run on features of another {kind} encoder; name another folder, or"
                 " delete this one"
             )
-    return bool(found["finished"])
+    return bool(config["finished"])
 
 
 def _fit(
@@ -164,16 +176,14 @@ def _print_epoch() -> Callable[[dict[str, Any]], None]:
 
 def _outcome(method: Method, features: Features, log: list[dict[str, Any]], val_split: str) -> dict[str, Any]:
     """Return what the configuration says of the finished run: its validation scores and their epoch."""
-    from savor.training import retrieval_scores
+    from savor.training import validation_scores
 
     scored = [entry for entry in log if "selection" in entry]
     if scored:
         best = max(scored, key=lambda entry: float(entry["selection"]))
-        return {"best_epoch": best["epoch"], "val": best["val"]}
+        return {"best_epoch": best["epoch"], **{key: best[key] for key in best if key.startswith("val")}}
     if val_split in features.splits:
         rows = features.rows(val_split, photo=True, text=True)
-        return {
-            "best_epoch": None,
-            "val": retrieval_scores(*method.embed(features, rows)) if len(rows) else None,
-        }
+        if len(rows):
+            return {"best_epoch": None, **validation_scores(method, features, rows)}
     return {"best_epoch": None, "val": None}

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 Description = dict[str, Any]
 Grid = tuple[int, int]
+View = tuple[float, float, float, float]  # left, top, right, bottom in fractions of a picture
 
+WHOLE: View = (0.0, 0.0, 1.0, 1.0)
 DTYPES = ("auto", "fp32", "bf16")
 _NOT_COMPARED = ("name", "runtime")
 
@@ -60,6 +62,10 @@ class ImageEncoder(Protocol):
 
     def encode(self, images: Sequence[Image.Image], *, patches: Grid | None = None) -> ImageStates:
         """Encode upright RGB pictures of any size; regions are average-pooled to the grid `patches`."""
+        ...
+
+    def view(self, width: int, height: int) -> View:
+        """Return what the encoder sees of a picture of this size; the grid of regions covers just that."""
         ...
 
 
@@ -120,6 +126,14 @@ def choose_dtype(dtype: str, *, fast_bf16: bool) -> torch.dtype:
     if dtype not in DTYPES:
         raise UsageError(f"dtype {dtype!r} is not known; choose one of {', '.join(DTYPES)}")
     return torch.bfloat16 if dtype == "bf16" or (dtype == "auto" and fast_bf16) else torch.float32
+
+
+def cpu_has_bf16() -> bool:
+    """Tell whether the CPU multiplies bf16 in hardware; elsewhere bf16 is slower than fp32."""
+    import torch
+
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def runtime(dtype: torch.dtype, device: torch.device, *packages: str) -> Description:

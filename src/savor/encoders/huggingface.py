@@ -15,9 +15,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -29,6 +31,7 @@ from savor.encoders.base import (
     Grid,
     ImageStates,
     TextStates,
+    View,
     choose_device,
     choose_dtype,
     encode_in_groups,
@@ -90,14 +93,31 @@ class HuggingFaceImageEncoder:
             EncoderError: patches were asked of a model whose states are not on a grid.
         """
         return encode_in_groups(
-            images, self.dim, self._prepare, self._forward, patches=patches, batch_size=self._batch_size
+            images, self.dim, self._prepare, self.forward, patches=patches, batch_size=self._batch_size
         )
+
+    def view(self, width: int, height: int) -> View:
+        """Return what the processor leaves of a picture of this size.
+
+        It is found by trying, whatever steps the processor has: a picture whose red grows from left to right
+        and whose green grows downwards is processed, and tells where the edges of the outcome come from.
+        """
+        ramp = np.zeros((height, width, 3), np.uint8)
+        ramp[..., 0] = np.linspace(0, 255, 2 * width + 1)[1::2].round()
+        ramp[..., 1] = np.linspace(0, 255, 2 * height + 1)[1::2, None].round()
+        black, white = (
+            self._prepare(Image.new("RGB", (64, 64), name))[:, 0, 0] for name in ("black", "white")
+        )
+        seen = (self._prepare(Image.fromarray(ramp)) - black[:, None, None]) / (white - black)[:, None, None]
+        left, right = _edges(seen[0].mean(0))
+        top, bottom = _edges(seen[1].mean(1))
+        return left, top, right, bottom
 
     def _try_out(self) -> int:
         """Encode a grey picture, so that an unsupported model fails here; return the length of its vector."""
         try:
             with torch.inference_mode():
-                vectors, _ = self._forward(self._prepare(Image.new("RGB", (64, 64), "grey"))[None])
+                vectors, _ = self.forward(self._prepare(Image.new("RGB", (64, 64), "grey"))[None])
         except Exception as error:
             reason = _first_line(error)
             raise EncoderError(f"{self.name!r} cannot be used as an image encoder: {reason}") from error
@@ -107,7 +127,30 @@ class HuggingFaceImageEncoder:
         pixels: Tensor = self._processor(image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
         return pixels
 
-    def _forward(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+    @property
+    def network(self) -> nn.Module:
+        """The network, without a pooler that nothing here reads."""
+        return _without_unread_pooler(self._model, self._config)
+
+    @cached_property
+    def canvas(self) -> Grid:
+        """Height and width of the pictures the processor makes."""
+        height, width = self._prepare(Image.new("RGB", (64, 64), "grey")).shape[1:]
+        return height, width
+
+    @property
+    def training_canvas(self) -> Grid:
+        """The same: many networks take one size only."""
+        return self.canvas
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Return what the network reads for uint8 pixels on its canvas, `(b, 3, h, w)`."""
+        black, white = (self._prepare(Image.new("RGB", (64, 64), name)) for name in ("black", "white"))
+        black, white = black[:, :1, :1], white[:, :1, :1]
+        return black + (white - black) * (pixels.float() / 255)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return pooled `(b, dim)` and maps `(b, dim, h', w')` or None; gradients flow."""
         outputs = self._model(pixels.to(self._device, self._dtype))
         states = outputs.last_hidden_state
         if states.ndim == 4:  # a convolutional network's feature map (b, d, h, w)
@@ -124,6 +167,18 @@ class HuggingFaceImageEncoder:
         size = self._config.patch_size
         height, width = size if isinstance(size, list | tuple) else (size, size)
         return pixels.shape[-2] // height, pixels.shape[-1] // width
+
+
+def _edges(positions: Tensor) -> tuple[float, float]:
+    """Return where a row of pixels begins and ends, from the positions of their centres, `(n,)`.
+
+    A line is put through the middle four fifths: resampling bends the ramp at its ends.
+    """
+    count = len(positions)
+    inner = np.arange(count // 10, count - count // 10)
+    slope, start = np.polyfit(inner, positions[inner].double().numpy(), 1)
+    first, last = np.clip([start - slope / 2, start + slope * (count - 0.5)], 0, 1)
+    return float(first), float(last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,17 +343,42 @@ class HuggingFaceTextEncoder:
                     states[i] = hidden[row, : len(windows[i].ids)][windows[i].own]
         return vectors, states
 
+    @property
+    def network(self) -> nn.Module:
+        """The network, without a pooler that nothing here reads."""
+        return _without_unread_pooler(self._model, self._config)
+
+    @property
+    def unit_length(self) -> bool:
+        """Whether the pooled vectors are scaled to length 1."""
+        return self._unit_length
+
+    @property
+    def special_ids(self) -> list[int]:
+        """The ids that the tokenizer puts around a line."""
+        return sorted(set(self.tokenize([""], self._limit)[0]))
+
+    def tokenize(self, lines: Sequence[str], limit: int) -> list[list[int]]:
+        """Return the ids of each line, cut at `limit` or the encoder's own limit, special ones included."""
+        with self._lock:
+            encoded = self._tokenizer(list(lines), truncation=True, max_length=min(limit, self._limit))
+        ids: list[list[int]] = encoded["input_ids"]
+        return ids
+
     def _forward(self, windows: list[_Window]) -> tuple[Tensor, Tensor]:
-        """Run the model: pooled `(b, dim)` and the states `(b, w, d)`."""
-        pad = self._tokenizer.pad_token_id or 0
-        ids = pad_sequence([torch.tensor(window.ids) for window in windows], True, pad)
+        ids = pad_sequence([torch.tensor(window.ids) for window in windows], True)
         lengths = torch.tensor([len(window.ids) for window in windows])
+        return self.forward(ids, torch.arange(ids.shape[1]) < lengths[:, None])
+
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the model on ids and their mask, `(b, w)`: pooled `(b, dim)` and the states `(b, w, d)`."""
+        pad = self._tokenizer.pad_token_id or 0
+        ids = ids.masked_fill(~mask, pad)
         if _fixed_length(self._config):
             # SigLIP was trained on lines padded to its limit, with attention to the padding.
             ids = nn.functional.pad(ids, (0, self._limit - ids.shape[1]), value=pad)
             outputs = self._model(input_ids=ids.to(self._device))
         else:
-            mask = torch.arange(ids.shape[1]) < lengths[:, None]
             outputs = self._model(input_ids=ids.to(self._device), attention_mask=mask.long().to(self._device))
         hidden = outputs.last_hidden_state
         if _pools_itself(self._config):
@@ -341,6 +421,14 @@ def _position_limit(model: nn.Module, tokenizer: Any) -> int:
 def _pools_itself(config: Any) -> bool:
     """Tell whether a model was trained through its own pooling: CLIP, SigLIP and their kin."""
     return "clip" in config.model_type or "siglip" in config.model_type
+
+
+def _without_unread_pooler(model: nn.Module, config: Any) -> nn.Module:
+    """Drop the pooler of BERT, ViT and their kin, whose weights no gradient would reach."""
+    pooler = getattr(model, "pooler", None)
+    if isinstance(pooler, nn.Module) and list(pooler.parameters()) and not _pools_itself(config):
+        model.register_module("pooler", None)
+    return model
 
 
 def _fixed_length(config: Any) -> bool:

@@ -35,7 +35,8 @@ class Index(Protocol):
 
     Attributes:
         path: the folder.
-        manifest: `run` (fingerprint of its weights), `encoders`, `grid` of patches, `data` (fingerprints).
+        manifest: `run` (fingerprint of its weights), `encoders`, `grid` of patches, `data` (fingerprints),
+            `reranks` (how many of the best its pair scorer orders again; missing or 0 = it has none).
         run_folder: the copy of the run whose vectors these are.
     """
 
@@ -54,8 +55,12 @@ class Index(Protocol):
         """
         ...
 
-    def vector(self, recipe_id: str) -> Array | None:
-        """Return the stored vector of a recipe, `(dim,)` float32, or None where it is not listed."""
+    def vector(self, recipe_id: str, photo_id: str | None = None) -> Array | None:
+        """Return the stored vector of a recipe or photo, `(dim,)` float32, or None where it is not listed."""
+        ...
+
+    def states(self, recipe_id: str, photo_id: str | None = None) -> Array | None:
+        """Return what a pair scorer needs of a recipe or photo, `(s, d)` float16, or None if nothing is."""
         ...
 
     def recipe(self, recipe_id: str) -> Recipe | None:

@@ -21,10 +21,9 @@ from savor.datasets import open_dataset
 from savor.datasets.folder import recipe_to_json
 from savor.encoders import comparable
 from savor.errors import DataError, PhotoError, SavorError, UsageError, VectorIndexError
-from savor.extraction import GRID
 from savor.features import Features
 from savor.index.embedding import Embedder
-from savor.index.exact import MANIFEST, Entry, ExactIndex, create
+from savor.index.exact import MANIFEST, Entry, ExactIndex, Record, create
 from savor.index.thumbnails import SIDE, jpeg
 from savor.photos import open_photo
 from savor.recipe import PARTS
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from savor.datasets import Dataset
     from savor.index import Array, Find
     from savor.recipe import Pair, Photo, Recipe
+    from savor.reranking import Item
     from savor.runs import Run
 
 BATCH = 64  # pairs
@@ -88,10 +88,7 @@ def build(
     """
     if isinstance(source, Features):
         run.check(source)
-        found = source.manifest["settings"]["patches"]
-        embedder = Embedder(run, tuple(found) if found else GRID)
-    else:
-        embedder = Embedder(run, GRID)
+    embedder = Embedder(run, source.grid if isinstance(source, Features) else None)
     with _opened(out.absolute(), embedder) as index:
         addition = _Addition(index)
         if isinstance(source, Features):
@@ -122,23 +119,29 @@ class _Addition:
         self,
         recipe: Recipe,
         content: str,
-        vector: Array | None,
-        photos: Mapping[str, tuple[Array, str | None]],
+        text: Item | None,
+        photos: Mapping[str, tuple[Item, str | None]],
     ) -> None:
-        """Add a recipe with its vector, if it has text, and by id the vector and thumbnail of its photos."""
-        if vector is None and not photos:
+        """Add a recipe as it was encoded, if it has text, and by id its photos, encoded, and thumbnails."""
+        if text is None and not photos:
             self.summary.empty += 1
         elif recipe.id in self.contents:
             self.replaced.add(recipe.id)
             self.summary.updated += 1
         else:
             self.summary.added += 1
-        if vector is not None:
+        if text is not None:
             record = {**recipe_to_json(recipe), "photos": list(photos), "content": content}
-            self.entries["recipes"].append((record, vector))
-        for photo_id, (photo_vector, thumbnail) in photos.items():
+            self._append("recipes", record, text)
+        for photo_id, (photo, thumbnail) in photos.items():
             record = {"id": photo_id, "recipe_id": recipe.id, "thumbnail": thumbnail, "content": content}
-            self.entries["photos"].append((record, photo_vector))
+            self._append("photos", record, photo)
+
+    def _append(self, find: Find, record: Record, item: Item) -> None:
+        vector, states = item
+        if states is not None:
+            record["states"] = self.index.keep_states(states)
+        self.entries[find].append((record, vector))
 
     def write(self, fingerprint: str) -> None:
         """Put the entries into the index."""
@@ -166,6 +169,7 @@ def _opened(out: Path, embedder: Embedder) -> Iterator[ExactIndex]:
     shutil.rmtree(unfinished, ignore_errors=True)
     facts = {"run": embedder.run.fingerprint, "method": embedder.run.config["method"]}
     facts |= {"encoders": embedder.run.config["encoders"], "grid": list(embedder.grid), "data": []}
+    facts["reranks"] = embedder.run.method.reranks
     try:
         yield create(unfinished, embedder.run.path, embedder.dim, **facts)
         if out.exists():
@@ -247,12 +251,13 @@ def _store_rows(features: Features, embedder: Embedder, addition: _Addition, row
             changed.append((row, recipe, content, names))
     if not changed:
         return
-    photo_vectors = iter(embedder.stored_photos(features, np.array([row for row, *_ in changed])))
+    encoded = iter(embedder.stored_photos(features, np.array([row for row, *_ in changed])).items())
     with_text = [row for row, *_ in changed if features.has_text[row]]
-    vectors = dict(zip(with_text, embedder.stored_recipes(features, np.array(with_text, int)), strict=True))
+    texts = embedder.stored_recipes(features, np.array(with_text, int)).items()
+    text_of = dict(zip(with_text, texts, strict=True))
     for row, recipe, content, names in changed:
-        photos = {name: (next(photo_vectors), None) for name in names}
-        addition.put(recipe, content, vectors.get(row), photos)
+        photos = {name: (next(encoded), None) for name in names}
+        addition.put(recipe, content, text_of.get(row), photos)
 
 
 def _add_thumbnails(path: Path, addition: _Addition) -> None:
@@ -310,8 +315,8 @@ def _encode_pairs(
             changed.append((pair, digests))
     found = _encode_photos([pair for pair, _ in changed], embedder, addition, pool)
     with_text = [pair.recipe for pair, _ in changed if pair.recipe.missing != PARTS]
-    vectors = embedder.recipes(with_text) if with_text else ()
-    texts = {recipe.id: vector for recipe, vector in zip(with_text, vectors, strict=True)}
+    encoded = embedder.encode_recipes(with_text).items() if with_text else ()
+    texts = {recipe.id: item for recipe, item in zip(with_text, encoded, strict=True)}
     for pair, digests in changed:
         recipe = pair.recipe
         kept = {name: found[recipe.id, name] for name in digests if (recipe.id, name) in found}
@@ -324,10 +329,10 @@ def _encode_pairs(
 
 def _encode_photos(
     pairs: Sequence[Pair], embedder: Embedder, addition: _Addition, pool: ThreadPoolExecutor
-) -> dict[tuple[str, str], tuple[Array, str]]:
-    """Return vector and thumbnail of each photo that can be read, by the ids of recipe and photo."""
+) -> dict[tuple[str, str], tuple[Item, str]]:
+    """Return each photo that can be read, encoded, and its thumbnail, by the ids of recipe and photo."""
     photos = iter({(pair.recipe.id, photo.id): photo for pair in pairs for photo in pair.photos}.items())
-    found: dict[tuple[str, str], tuple[Array, str]] = {}
+    found: dict[tuple[str, str], tuple[Item, str]] = {}
     while some := dict(islice(photos, DECODED)):
         images: dict[tuple[str, str], Image.Image] = {}
         for key, image in zip(some, pool.map(_decode, some.values()), strict=True):
@@ -336,9 +341,9 @@ def _encode_photos(
             else:
                 images[key] = image
         if images:
-            vectors = embedder.photos(list(images.values()))
+            encoded = embedder.encode_photos(list(images.values())).items()
             names = map(addition.index.keep_thumbnail, pool.map(jpeg, images.values()))
-            found.update(zip(images, zip(vectors, names, strict=True), strict=True))
+            found.update(zip(images, zip(encoded, names, strict=True), strict=True))
     return found
 
 

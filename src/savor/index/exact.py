@@ -7,10 +7,12 @@ INDEX/
   entries-N/            recipes.jsonl, recipes.starts.npy (byte offsets of its lines), recipes.npy (n, dim)
                         float16; the same for photos; both in the order of their ids
   thumbnails/ab/c….jpg  named by their content
+  states/ab/c….npy      likewise: the encoded states (s, d) in float16 of a recipe or photo, if the run
+                        re-ranks; 2 s d bytes each, 64 KB for 128 words of 256 numbers
 ```
 
 An addition writes `entries-(N+1)` and then replaces the manifest, which alone says what counts; killed at
-any moment it leaves the index as it was. Thumbnails are never changed and never removed.
+any moment it leaves the index as it was. Thumbnails and states are never changed and never removed.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import shutil
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +43,7 @@ Key = tuple[str, ...]
 _Row = tuple[Key, bytes, Array]  # key, record as a line of JSON, vector
 
 FORMAT = 1
-MANIFEST, RUN, THUMBNAILS = "manifest.json", "run", "thumbnails"
+MANIFEST, RUN, THUMBNAILS, STATES = "manifest.json", "run", "thumbnails", "states"
 LISTS: tuple[Find, Find] = ("recipes", "photos")
 _REQUIRED = {"run", "encoders", "grid", "data", "dim", "entries", "counts", "files"}
 _BLOCK = 8192  # rows
@@ -83,10 +86,32 @@ class ExactIndex:
             Match(float(score), *_match(find, record)) for record, score in zip(records, scores, strict=True)
         ]
 
-    def vector(self, recipe_id: str) -> Array | None:
-        """Return the stored vector of a recipe, `(dim,)` float32, or None where it is not listed."""
-        row = self._lists["recipes"].find((recipe_id,))
-        return None if row is None else self._lists["recipes"].unit[row]
+    def vector(self, recipe_id: str, photo_id: str | None = None) -> Array | None:
+        """Return the stored vector of a recipe or photo, `(dim,)` float32, or None where it is not listed."""
+        entries, key = self._place(recipe_id, photo_id)
+        row = entries.find(key)
+        return None if row is None else entries.unit[row]
+
+    def states(self, recipe_id: str, photo_id: str | None = None) -> Array | None:
+        """Return what a pair scorer needs of a recipe or photo, `(s, d)` float16, or None if nothing is.
+
+        Raises:
+            VectorIndexError: its file is missing or has changed.
+        """
+        entries, key = self._place(recipe_id, photo_id)
+        record = entries.get(key)
+        if record is None or record.get("states") is None:
+            return None
+        file = self.path / STATES / record["states"]
+        data = file.read_bytes() if file.is_file() else b""
+        if _content_name(data, ".npy") != record["states"]:
+            raise damaged(self.path, f"{STATES}/{record['states']} is missing or has changed")
+        return np.asarray(np.load(BytesIO(data), allow_pickle=False))
+
+    def _place(self, recipe_id: str, photo_id: str | None) -> tuple[_List, Key]:
+        if photo_id is None:
+            return self._lists["recipes"], (recipe_id,)
+        return self._lists["photos"], (photo_id, recipe_id)
 
     def recipe(self, recipe_id: str) -> Recipe | None:
         """Return the text of a recipe, or None where it is not listed."""
@@ -112,7 +137,7 @@ class ExactIndex:
         return {_recipe_id(record): record["content"] for record in records}
 
     def verify(self) -> None:
-        """Compare every file but the thumbnails with its checksum.
+        """Compare every file but thumbnails and states with its checksum.
 
         Raises:
             VectorIndexError: a file has changed since it was written.
@@ -123,13 +148,21 @@ class ExactIndex:
 
     def keep_thumbnail(self, jpeg: bytes) -> str:
         """Store a thumbnail and return its name."""
-        digest = hashlib.sha256(jpeg).hexdigest()[:32]
-        name = f"{digest[:2]}/{digest[2:]}.jpg"
-        file = self.path / THUMBNAILS / name
+        return self._keep(THUMBNAILS, jpeg, ".jpg")
+
+    def keep_states(self, states: Array) -> str:
+        """Store what a pair scorer needs of one recipe or photo, `(s, d)`, and return its name."""
+        buffer = BytesIO()
+        np.save(buffer, states, allow_pickle=False)
+        return self._keep(STATES, buffer.getvalue(), ".npy")
+
+    def _keep(self, folder: str, data: bytes, suffix: str) -> str:
+        name = _content_name(data, suffix)
+        file = self.path / folder / name
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             temporary = file.with_suffix(".part")
-            temporary.write_bytes(jpeg)
+            temporary.write_bytes(data)
             temporary.replace(file)
         return name
 
@@ -338,6 +371,12 @@ def _recipe_id(record: Record) -> str:
 
 def _match(find: Find, record: Record) -> tuple[str, str | None]:
     return (record["recipe_id"], record["id"]) if find == "photos" else (record["id"], None)
+
+
+def _content_name(data: bytes, suffix: str) -> str:
+    """Return the name of a file that is kept by its content, `ab/c….jpg`."""
+    digest = hashlib.sha256(data).hexdigest()[:32]
+    return f"{digest[:2]}/{digest[2:]}{suffix}"
 
 
 def _facts(file: Path) -> dict[str, Any]:

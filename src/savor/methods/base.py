@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from savor.batch import Encoded
 from savor.errors import MethodError, OptionError
 from savor.training import TrainingOptions, train
 
@@ -18,24 +18,11 @@ if TYPE_CHECKING:
 
     from savor.batch import Batch
     from savor.features import Dims, Features
+    from savor.pixels import RawInput
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-
-@dataclass(frozen=True)
-class Encoded:
-    """One side of n items: unit rows and, for a pair scorer, the states behind them."""
-
-    vectors: Tensor  # (n, dim)
-    states: Tensor | None = None  # (n, s, d)
-    mask: Tensor | None = None  # (n, s)
-
-    def rows(self, chosen: Tensor) -> Encoded:
-        """Return some of the items, in the order asked for."""
-        return Encoded(*(None if one is None else one[chosen] for one in self._fields()))  # type: ignore[arg-type]
-
-    def _fields(self) -> tuple[Tensor | None, ...]:
-        return self.vectors, self.states, self.mask
+__all__ = ["Encoded", "Method"]
 
 
 class Method(nn.Module):
@@ -50,7 +37,11 @@ class Method(nn.Module):
     paper: ClassVar[str] = ""
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions()
     # How many of the best a pair scorer orders again unless told otherwise; 0: `score` is the cosine.
-    reranks: ClassVar[int] = 0
+    reranks: int = 0
+    # Word pieces read of a recipe, for methods that use "tokens"; 0: all.
+    words: int = 0
+    # How photos and lines are read, for methods that use "pixels" and "word_ids".
+    raw: RawInput | None = None
 
     image_tower: nn.Module
     recipe_tower: nn.Module
@@ -59,6 +50,11 @@ class Method(nn.Module):
         super().__init__()
         self.dims = dims
         self.options: dict[str, Any] = {}
+
+    @property
+    def chunk(self) -> int:
+        """Rows embedded at a time: fewer where word pieces are read, of which some recipes have hundreds."""
+        return 128 if "tokens" in self.uses else 1024
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -148,12 +144,19 @@ class Method(nn.Module):
     def prepare(self, features: Features, rows: Array) -> None:
         """Learn statistics of the training rows before the first step; most methods need none."""
 
+    def end_epoch(self, features: Features, rows: Array) -> None:
+        """Solve for what follows from the weights and the training rows, before validation."""
+
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Yield `(player, loss)`; after each the loop steps that player, then the body goes on."""
         raise NotImplementedError
 
-    def players(self) -> dict[str, list[nn.Parameter]]:
-        """Return who owns which parameters: one optimiser a player."""
+    def players(self) -> dict[str, list[nn.Parameter] | list[dict[str, Any]]]:
+        """Return who owns which parameters: one optimiser a player.
+
+        A player is a list of parameters, or of groups `{"params": [...], "factor": f}` whose learning rate
+        is the training's times f.
+        """
         return {"towers": list(self.parameters())}
 
     def fit(self, features: Features, **options: Any) -> Self:
@@ -162,13 +165,20 @@ class Method(nn.Module):
         return self
 
     @torch.no_grad()
-    def embed(self, features: Features, rows: Sequence[int] | Array, size: int = 1024) -> tuple[Array, Array]:
-        """Embed the first photo and the recipe of some rows, `(n, dim)` float32 each, in evaluation mode."""
+    def embed(
+        self, features: Features, rows: Sequence[int] | Array, size: int | None = None
+    ) -> tuple[Array, Array]:
+        """Embed the first photo and the recipe of some rows, `(n, dim)` float32 each, in evaluation mode.
+
+        `size` rows are read at a time, `chunk` unless told otherwise.
+        """
         training, device = self.training, next(self.parameters()).device
         self.eval()
         images, recipes = [], []
+        size = size or self.chunk
         for start in range(0, max(1, len(rows)), size):
-            batch = features.batch(np.asarray(rows[start : start + size]), self.uses).to(device)
+            some = np.asarray(rows[start : start + size])
+            batch = features.batch(some, self.uses, words=self.words, raw=self.raw).to(device)
             images.append(self.embed_image(batch).float().cpu().numpy())
             recipes.append(self.embed_recipe(batch).float().cpu().numpy())
         self.train(training)

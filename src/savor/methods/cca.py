@@ -17,11 +17,15 @@ from savor.recipe import PARTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from savor.batch import Batch
+    from savor.batch import Array, Batch
     from savor.features import Dims, Features
     from savor.training import TrainingOptions
 
 _BLOCK = 512  # columns of a covariance summed at a time
+
+# Root mean square of a started map's outputs, beside networks that start at zero. Chosen on held-out training
+# pairs: at 1 the networks stay too close to the linear maps, at 0.06 the first steps swamp them.
+START_SIZE = 0.2
 
 # What stands for a recipe: its parts side by side, their mean (as the student report has it), or one part.
 TEXTS = ("concat", "average", *PARTS)
@@ -56,6 +60,9 @@ class CCA(Method):
     paper: ClassVar[str] = "Hotelling 1936"
     uses: ClassVar[tuple[str, ...]] = ("image", "lines")
     trains_with: ClassVar[TrainingOptions | None] = None
+
+    image_tower: nn.Linear
+    recipe_tower: nn.Linear
 
     def __init__(
         self,
@@ -100,6 +107,38 @@ class CCA(Method):
         """Embed recipes, `(b, dim)`, unit rows."""
         return F.normalize(self.recipe_tower(self.recipe_vector(batch)), dim=-1)
 
+    def embed_patches(self, batch: Batch) -> Tensor:
+        """Return each patch's share of the photo's vector before normalisation, `(b, p, dim)`.
+
+        The map is linear and the photo's vector the mean of p patches: `sum_p (A'x_p + a) / p = A'x + a`.
+        """
+        patches = given(batch.patches, "patches")
+        return torch.as_tensor(self.image_tower(patches) / patches.shape[1])
+
+    def embed_words(self, batch: Batch) -> Tensor:
+        """Return each word piece's share of the recipe's vector before normalisation, `(b, w, dim)`.
+
+        A piece with the share u of its part's vector and the weight c in it (`word_shares`) adds
+        `B_t'(u - c mean_t)`, with `B_t` the rows of B for its part and the part's mean; summed over the
+        pieces that is the recipe's vector. With `average` it adds `(B'u + c b) / parts there are`; the pieces
+        of a part that is not read add nothing.
+        """
+        spans = given(batch.words_spans, "words_spans")
+        vectors, weights = word_shares(batch)
+        _, mask = part_vectors(batch, self.parts)
+        weight = self.recipe_tower.weight
+        maps = weight.reshape(len(weight), -1, self.dims.text)  # (dim, blocks, d_text)
+        total = vectors.new_zeros(*vectors.shape[:2], len(maps))
+        for number, part in enumerate(self.parts):
+            own = weights * (spans[..., 0] == PARTS.index(part))
+            block = maps[:, number if self.text == "concat" else 0]
+            bias: Tensor = self.recipe_tower.bias
+            if self.text == "concat":
+                bias = -block @ self.part_means[PARTS.index(part)]
+            added = (vectors @ block.T) * (own > 0)[..., None] + own[..., None] * bias
+            total = total + (added / mask.sum(1)[:, None, None] if self.text == "average" else added)
+        return total
+
     @torch.no_grad()
     def fit(
         self, features: Features, *, splits: Sequence[str] = ("train",), complete: bool = False, **_: Any
@@ -119,22 +158,69 @@ class CCA(Method):
                 f" {', '.join(splits)} has {len(rows)}"
             )
 
-        def batches() -> Iterator[Batch]:
-            for start in range(0, len(rows), 2048):
-                yield features.batch(rows[start : start + 2048], self.uses)
-
-        self.part_means.copy_(part_means(batches, self.dims.text))
-        solve_cca(
-            self.image_tower,
-            self.recipe_tower,
-            lambda: (self._pairs(batch) for batch in batches()),
-            ridges=(self.ridge_image, self.ridge_recipe),
-            power=self.power,
-        )
+        self.solve(features, rows)
         return self.eval()
+
+    @torch.no_grad()
+    def solve(self, features: Features, rows: Array) -> None:
+        """Solve for both maps on some rows, each with a photo and a part that this reads."""
+
+        def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+            return (self._pairs(batch) for batch in self._batches(features, rows))
+
+        self.part_means.copy_(part_means(lambda: self._batches(features, rows), self.dims.text))
+        ridges = self.ridge_image, self.ridge_recipe
+        solve_cca(self.image_tower, self.recipe_tower, pairs, ridges=ridges, power=self.power)
+
+    @torch.no_grad()
+    def start(self, features: Features, rows: Array) -> None:
+        """Solve, scale each map to entries of size `START_SIZE` over the rows, and leave it alone.
+
+        So other methods start where linear maps end, and learn what these leave open.
+        """
+        self.solve(features, rows)
+        sides = zip(*(self._pairs(batch) for batch in self._batches(features, rows)), strict=True)
+        for layer, side in zip((self.image_tower, self.recipe_tower), sides, strict=True):
+            squares = torch.cat([layer(values).square().mean(1) for values in side])
+            size = squares.mean().sqrt().clamp(min=1e-9)
+            layer.weight.mul_(START_SIZE / size)
+            layer.bias.mul_(START_SIZE / size)
+        self.requires_grad_(False)
+
+    def _batches(self, features: Features, rows: Array) -> Iterator[Batch]:
+        for start in range(0, len(rows), 2048):
+            yield features.batch(rows[start : start + 2048], CCA.uses)
 
     def _pairs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         return given(batch.image, "image"), self.recipe_vector(batch)
+
+
+def word_shares(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Part the vector of each part among its word pieces: vectors `(b, w, d)` and weights `(b, w)`.
+
+    A part is the mean of its lines, a line nearly the mean of its pieces' states h, up to its length and to
+    special tokens: `line = s mean(h) + rest`. Each of n pieces takes `(s h + rest) / n`, and of m lines each
+    counts 1 / m, so that vectors add up to the part and weights to 1.
+    """
+    words, mask = given(batch.words, "words"), given(batch.words_mask, "words_mask")
+    spans = given(batch.words_spans, "words_spans")
+    vectors, weights = torch.zeros_like(words), torch.zeros_like(words[..., 0])
+    for number, part in enumerate(PARTS):
+        lines, line_mask = getattr(batch, part), getattr(batch, f"{part}_mask")
+        if lines is None:
+            continue
+        if part == "title":
+            lines, line_mask = lines[:, None], line_mask[:, None]
+        here = mask & (spans[..., 0] == number)
+        member = (spans[..., 1, None] == torch.arange(lines.shape[1])) & here[..., None]  # (b, w, lines)
+        counts = member.sum(1)
+        means = member.to(words).mT @ words / counts.clamp(min=1)[..., None]
+        scale = (lines * means).sum(-1) / means.square().sum(-1).clamp(min=1e-12)
+        rest = lines - scale[..., None] * means
+        weight = member / (counts * line_mask.sum(1, keepdim=True)).clamp(min=1)[:, None]
+        weights = weights + weight.sum(-1)
+        vectors = vectors + (weight @ scale[..., None]) * words + weight @ rest
+    return vectors, weights
 
 
 def _present_mean(vectors: Tensor, mask: Tensor, means: Tensor) -> Tensor:
