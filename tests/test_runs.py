@@ -82,7 +82,7 @@ def test_a_run_knows_the_grid_of_its_patches(pairs_features: Path, folder: Path,
     assert open_run(folder).grid is None
     features = Features.open(toy_features)
     method = CCA.build(features.dims, {"dim": 4})
-    assert describe("cca", method, features)["grid"] == (3, 3)
+    assert describe("cca", method, features)["grid"] == [3, 3]
     del features.manifest["fields"]["patches"]
     assert describe("cca", method, features)["grid"] is None
 
