@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 _BLOCK = 512  # columns of a covariance summed at a time
 
-# Root mean square of a started map's outputs, beside networks that start at zero. Chosen on held-out training
-# pairs: at 1 the networks stay too close to the linear maps, at 0.06 the first steps swamp them.
-START_SIZE = 0.2
-
 # What stands for a recipe: its parts side by side, their mean (as the student report has it), or one part.
 TEXTS = ("concat", "average", *PARTS)
 
@@ -171,21 +167,6 @@ class CCA(Method):
         self.part_means.copy_(part_means(lambda: self._batches(features, rows), self.dims.text))
         ridges = self.ridge_image, self.ridge_recipe
         solve_cca(self.image_tower, self.recipe_tower, pairs, ridges=ridges, power=self.power)
-
-    @torch.no_grad()
-    def start(self, features: Features, rows: Array) -> None:
-        """Solve, scale each map to entries of size `START_SIZE` over the rows, and leave it alone.
-
-        So other methods start where linear maps end, and learn what these leave open.
-        """
-        self.solve(features, rows)
-        sides = zip(*(self._pairs(batch) for batch in self._batches(features, rows)), strict=True)
-        for layer, side in zip((self.image_tower, self.recipe_tower), sides, strict=True):
-            squares = torch.cat([layer(values).square().mean(1) for values in side])
-            size = squares.mean().sqrt().clamp(min=1e-9)
-            layer.weight.mul_(START_SIZE / size)
-            layer.bias.mul_(START_SIZE / size)
-        self.requires_grad_(False)
 
     def _batches(self, features: Features, rows: Array) -> Iterator[Batch]:
         for start in range(0, len(rows), 2048):

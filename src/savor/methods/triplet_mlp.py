@@ -12,7 +12,6 @@ from savor.errors import OptionError
 from savor.layers import Standardise, given, part_vectors, projector
 from savor.losses import MINING, triplet
 from savor.methods.base import Method
-from savor.methods.cca import CCA
 from savor.recipe import PARTS
 from savor.training import TrainingOptions
 
@@ -35,15 +34,9 @@ class TripletMLP(Method):
     The recipe is its three part vectors side by side, each the mean of the part's line vectors. A part that
     a recipe lacks is a learned vector, so that recipes of which only the title is known take part.
 
-    Each tower is a linear map plus its perceptron, `f(x) = A'x + mlp(x)`: the linear map is ridge CCA
-    (`savor.methods.cca`), solved before the first step and left alone, and the perceptron starts at zero. So
-    training starts where CCA ends; `linear_start=False` leaves the linear map out, as the report does. In
-    the linear map a missing part stands at its mean.
-
     Args:
         dims: widths of the features.
-        dim: width of the shared space; with the linear start at most the width of either side.
-        linear_start: add the linear map.
+        dim: width of the shared space.
         text: `all`, or the one part that is read.
         hidden: width of the hidden layers.
         margin: margin of the triplet loss, in cosine.
@@ -66,13 +59,12 @@ class TripletMLP(Method):
         self,
         dims: Dims,
         *,
-        dim: int = 256,
-        linear_start: bool = True,
+        dim: int = 1024,
         text: str = "all",
         hidden: int = 2048,
         margin: float = 0.2,
         mining: str = "soft",
-        temperature: float = 0.07,
+        temperature: float = 0.05,
         image_dropout: float = 0.5,
         recipe_dropout: float = 0.1,
     ) -> None:
@@ -91,29 +83,19 @@ class TripletMLP(Method):
                 raise OptionError(f"{name}={share}: is a share, from 0 to below 1")
         self.margin, self.mining, self.temperature = margin, mining, temperature
         self.parts = PARTS if text == "all" else (text,)
-        self.start = CCA(dims, dim=dim, text="concat" if text == "all" else text) if linear_start else None
-        dim = dim if self.start is None else self.start.image_tower.out_features
-        self.dim = dim
         self.standardise = Standardise(dims.image)
         self.image_tower = projector(dims.image, hidden, dim, image_dropout)
         self.recipe_tower = projector(len(self.parts) * dims.text, hidden, dim, recipe_dropout)
         self.missing = nn.Parameter(torch.zeros(len(self.parts), dims.text))
         # Sentence vectors have unit length, entries of size 1 / sqrt(d); the photo's are standardised to 1.
         self.scale = dims.text**0.5
-        if self.start is not None:
-            for tower in (self.image_tower, self.recipe_tower):
-                for parameter in tower[-1].parameters():
-                    nn.init.zeros_(parameter)
 
     def prepare(self, features: Features, rows: Array) -> None:
-        """Learn the statistics of the training photos' vectors, and solve for the linear map."""
+        """Learn the mean and spread of the training photos' vectors."""
         batches = (
             features.batch(rows[start : start + 4096], ("image",)) for start in range(0, len(rows), 4096)
         )
         self.standardise.learn(given(batch.image, "image") for batch in batches)
-        if self.start is not None:
-            read = sum(features.column(part).counts(rows) for part in self.parts)
-            self.start.start(features, rows[read > 0])
 
     def embed_image(self, batch: Batch) -> Tensor:
         """Embed photos, `(b, dim)`, unit rows."""
@@ -125,18 +107,13 @@ class TripletMLP(Method):
 
     def image_vectors(self, batch: Batch) -> Tensor:
         """Return the photos' vectors before normalisation, `(b, dim)`."""
-        image = given(batch.image, "image")
-        vectors = self.image_tower(self.standardise(image))
-        return torch.as_tensor(vectors if self.start is None else vectors + self.start.image_tower(image))
+        return torch.as_tensor(self.image_tower(self.standardise(given(batch.image, "image"))))
 
     def recipe_vectors(self, batch: Batch) -> Tensor:
         """Return the recipes' vectors before normalisation, `(b, dim)`."""
-        parts, mask = part_vectors(batch, self.parts)
-        filled = torch.where(mask[..., None], parts, self.missing) * self.scale
-        vectors = self.recipe_tower(filled.flatten(1))
-        if self.start is None:
-            return torch.as_tensor(vectors)
-        return torch.as_tensor(vectors + self.start.recipe_tower(self.start.recipe_vector(batch)))
+        vectors, mask = part_vectors(batch, self.parts)
+        filled = torch.where(mask[..., None], vectors, self.missing) * self.scale
+        return torch.as_tensor(self.recipe_tower(filled.flatten(1)))
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Yield the triplet loss of both towers."""

@@ -36,13 +36,12 @@ class TwoStream(Method):
     the text encoder's limit.
 
     Before normalisation both sums are joined by what MLP + triplet (`savor.methods.triplet_mlp`) makes of the
-    whole photo and of the part vectors, which CCA starts; W and `W_t` start at zero beside it. So the
-    encoders learn what patches and words add to their means. `whole=False` leaves that out, as the report
-    does.
+    whole photo and of the part vectors; W and `W_t` start at zero beside it. So the encoders learn what
+    patches and words add to their means. `whole=False` leaves that out, as the report does.
 
     Args:
         dims: widths of the features.
-        dim: width of the shared space; with `whole` at most the width of either side.
+        dim: width of the shared space.
         whole: add the perceptrons of MLP + triplet.
         width: width of the encoders.
         layers: of each encoder.
@@ -73,7 +72,7 @@ class TwoStream(Method):
         self,
         dims: Dims,
         *,
-        dim: int = 256,
+        dim: int = 1024,
         whole: bool = True,
         width: int = 256,
         layers: int = 1,
@@ -81,7 +80,7 @@ class TwoStream(Method):
         text: str = "all",
         margin: float = 0.2,
         mining: str = "soft",
-        temperature: float = 0.07,
+        temperature: float = 0.05,
         dropout: float = 0.0,
         image_dropout: float = 0.5,
         recipe_dropout: float = 0.3,
@@ -101,7 +100,6 @@ class TwoStream(Method):
         self.margin, self.mining, self.temperature = margin, mining, temperature
         self.parts = PARTS if text == "all" else (text,)
         self.whole = TripletMLP(dims, dim=dim, text=text) if whole else None
-        dim = dim if self.whole is None else self.whole.dim
         self.image_tower = PhotoStream(dims.image, dim, width, heads, layers, dropout, image_dropout)
         self.recipe_tower = TextStream(
             dims.text, dim, width, heads, layers, dropout, recipe_dropout, self.parts
@@ -161,8 +159,6 @@ class TwoStream(Method):
         total = self.image_tower.embed(states, weights)
         if self.whole is not None:
             total = total + self.whole.image_vectors(batch)
-            if self.whole.start is not None:
-                shares = shares + self.whole.start.embed_patches(batch)
         return shares + even(total - shares.sum(1), torch.ones_like(weights, dtype=torch.bool))
 
     def embed_words(self, batch: Batch) -> Tensor:
@@ -175,8 +171,6 @@ class TwoStream(Method):
         total = self.recipe_tower.embed(batch, states, weights)
         if self.whole is not None:
             total = total + self.whole.recipe_vectors(batch)
-            if self.whole.start is not None:
-                shares = shares + self.whole.start.embed_words(batch)
         return shares + even(total - shares.sum(1), weights > 0)
 
     def self_attention(self, batch: Batch) -> tuple[Tensor, Tensor]:
