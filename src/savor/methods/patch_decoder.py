@@ -35,7 +35,7 @@ class PatchDecoder(TwoStream):
 
     `faithful=True` is the report's own: `f = cos(W mean(D(patches, words)), t)`, t the mean of the
     recipe's words, trained with `1 - f` on matching pairs alone. Nothing there speaks against copying the
-    recipe and ignoring the photo; docs/correspondence.md measures that it does so.
+    recipe and ignoring the photo.
 
     Args:
         dims: widths of the features.
