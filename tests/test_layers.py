@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from savor.batch import Batch
 from savor.errors import MethodError
-from savor.layers import Standardise, given, masked_mean, part_vectors, projector
+from savor.layers import Standardise, given, masked_mean, part_vectors, projector, unit
 
 
 def batch(**changes) -> Batch:
@@ -78,3 +78,11 @@ def test_a_constant_input_keeps_spread_1(constant: float) -> None:
 
 def test_projector_shapes() -> None:
     assert projector(5, 7, 3, 0.1)(torch.randn(4, 5)).shape == (4, 3)
+
+
+def test_unit_rows_are_precise_whatever_the_input() -> None:
+    rows = torch.randn(6, 100)
+    assert torch.equal(unit(rows), torch.nn.functional.normalize(rows, dim=-1))
+    assert (unit(rows.bfloat16()).norm(dim=-1) - 1).abs().max() < 1e-6
+    assert unit(rows.double()).dtype == torch.float64
+    assert unit(torch.zeros(1, 3)).tolist() == [[0, 0, 0]]

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from savor.errors import OptionError
-from savor.losses import MINING, total_correlation, triplet, triplet_soft, violations
+from savor.losses import (
+    MINING,
+    hard_negatives,
+    listwise,
+    total_correlation,
+    triplet,
+    triplet_soft,
+    violations,
+)
 
 NAMES = (*MINING, "soft")
 
@@ -232,3 +240,37 @@ def test_correlation_is_in_float64_whatever_comes_in() -> None:
     value = total_correlation(x + 1000, y)
     assert value.dtype == torch.float64
     assert float(value) == pytest.approx(float(total_correlation((x + 1000).double(), y.double())), abs=1e-12)
+
+
+def test_cosines_stay_precise_where_training_computes_in_bf16() -> None:
+    image, recipe = unit(5, 64, 0).float(), unit(5, 64, 1).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        rough, within = image @ recipe.T, violations(image, recipe, 0.3)
+    assert rough.dtype == torch.bfloat16
+    for one, two in zip(within, violations(image, recipe, 0.3), strict=True):
+        assert torch.equal(one, two)
+
+
+@given(n=st.integers(1, 5), k=st.integers(0, 4), seed=st.integers(0, 10**6), shift=st.floats(-5, 5))
+def test_listwise_equals_its_twin(n: int, k: int, seed: int, shift: float) -> None:
+    scores = torch.randn(n, 1 + k, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    twin = sum(-math.log(math.exp(row[0]) / sum(map(math.exp, row))) for row in scores.tolist()) / n
+    assert float(listwise(scores)) == pytest.approx(twin, abs=1e-9)
+    assert float(listwise(scores + shift)) == pytest.approx(twin, abs=1e-9)
+
+
+@given(n=st.integers(2, 7), count=st.integers(1, 9), seed=st.integers(0, 10**6))
+def test_hard_negatives_are_others_and_each_but_once(n: int, count: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    drawn = hard_negatives(20 * torch.randn(n, n), count, 0.05)
+    assert drawn.shape == (n, min(count, n - 1))
+    for row, columns in enumerate(drawn.tolist()):
+        assert row not in columns
+        assert len(set(columns)) == len(columns)
+
+
+def test_hard_negatives_are_drawn_by_the_softmax() -> None:
+    torch.manual_seed(0)
+    scores = torch.tensor([[9.0, 1.0, 0.0]]).expand(3, 3) * math.log(3)
+    drawn = torch.cat([hard_negatives(scores, 1, 1.0)[0] for _ in range(4000)])
+    assert (drawn == 1).double().mean() == pytest.approx(0.75, abs=0.03)

@@ -385,11 +385,37 @@ def test_a_state_is_discarded_once(tmp_path: Path) -> None:
         ({"learning_rate": 0.0}, "learning_rate=0.0: must be above 0"),
         ({"learning_rate": float("nan")}, "learning_rate=nan"),
         ({"warmup": 1.5}, "from 0 to 1"),
+        ({"precision": "fp16"}, "precision='fp16': choose one of auto, bf16, fp32"),
     ],
 )
 def test_options_out_of_range(options: dict, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         TrainingOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("precision", "fast", "kind"),
+    [
+        ("auto", True, torch.bfloat16),
+        ("auto", False, torch.float32),
+        ("bf16", False, torch.bfloat16),
+        ("fp32", True, torch.float32),
+    ],
+)
+def test_only_the_losses_are_computed_in_bf16(precision, fast, kind, features, monkeypatch) -> None:
+    monkeypatch.setattr("savor.training.cpu_has_bf16", lambda: fast)
+    seen = []
+
+    class Watched(Adversarial):
+        def embed_image(self, batch):
+            seen.append((self.training, torch.mm(torch.ones(1, 1), torch.ones(1, 1)).dtype))
+            return super().embed_image(batch)
+
+    method = build(Watched, features)
+    train(method, features, options=TrainingOptions(epochs=1, batch_size=64, precision=precision))
+    assert set(seen) == {(True, kind), (False, torch.float32)}
+    assert all(p.dtype == torch.float32 for p in method.parameters())
+    assert len(method.moved) > 1
 
 
 def test_clipping_bounds_the_step(features) -> None:

@@ -146,6 +146,14 @@ def packed(encoder: Callable[..., Tensor], values: Tensor, mask: Tensor, size: i
     return rearranged(torch.cat(encoded)[by_length.argsort()], back) * mask[..., None]
 
 
+def unit(vectors: Tensor) -> Tensor:
+    """Scale rows to unit length, `(..., d) -> (..., d)`, in fp32 or better; zeros stay zeros.
+
+    In bf16, which training may compute in, cosines would be off by up to 1/128.
+    """
+    return nn.functional.normalize(vectors.to(torch.promote_types(vectors.dtype, torch.float32)), dim=-1)
+
+
 def rearranged(values: Tensor, positions: Tensor) -> Tensor:
     """Pick values along the second axis, `(b, n, d), (b, m) -> (b, m, d)`."""
     return values.gather(1, positions[..., None].expand(-1, -1, values.shape[-1]))

@@ -32,12 +32,19 @@ def violations(image: Tensor, recipe: Tensor, margin: float) -> tuple[Tensor, Te
     tensor([[-1.0000e+04, -7.0000e-01],
             [-7.0000e-01, -1.0000e+04]])
     """
-    scores = image @ recipe.T
+    scores = _cosines(image, recipe)
     own = scores.diagonal()[:, None]
     same = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
     to_recipe = (margin + scores - own).masked_fill(same, _NONE)
     to_image = (margin + scores.T - own).masked_fill(same, _NONE)
     return to_recipe, to_image
+
+
+def _cosines(image: Tensor, recipe: Tensor) -> Tensor:
+    """`V R'` in fp32 or better also where training computes in bf16, whose steps are 1/256 near 1."""
+    with torch.autocast(image.device.type, enabled=False):
+        kind = torch.promote_types(torch.promote_types(image.dtype, recipe.dtype), torch.float32)
+        return image.to(kind) @ recipe.to(kind).T
 
 
 def triplet_mean(image: Tensor, recipe: Tensor, margin: float) -> Tensor:
@@ -138,11 +145,20 @@ def triplet(
     Raises:
         OptionError: an unknown mining; the message lists those there are.
     """
+    check_mining(mining)
     if mining == "soft":
         return triplet_soft(image, recipe, margin, temperature)
-    if mining not in MINING:
-        raise OptionError(f"mining={mining!r}: choose one of {', '.join([*MINING, 'soft'])}")
     return MINING[mining](image, recipe, margin)
+
+
+def check_mining(mining: str) -> None:
+    """Check the name of a mining.
+
+    Raises:
+        OptionError: there is none of that name; the message lists those there are.
+    """
+    if mining not in (*MINING, "soft"):
+        raise OptionError(f"mining={mining!r}: choose one of {', '.join([*MINING, 'soft'])}")
 
 
 def total_correlation(image: Tensor, recipe: Tensor, ridge: float = 1e-3, floor: float = 1e-9) -> Tensor:

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from savor.encoders.base import cpu_has_bf16
 from savor.errors import MethodError, OptionError, UsageError
 from savor.evaluation import evaluate
 from savor.reranking import CALMER, PairScorer
@@ -43,6 +44,9 @@ class TrainingOptions:
     clip: float = 0.0  # largest gradient norm of a player, 0 = not clipped
     patience: int = 0  # validations without a better one before training stops, 0 = never
     validate_every: int = 1  # epochs
+    # fp32, bf16 (matrix products of the training steps; weights and validation stay in fp32) or auto: bf16
+    # where the hardware multiplies it
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "min_batches", "validate_every"):
@@ -59,6 +63,8 @@ class TrainingOptions:
             raise OptionError(f"learning_rate={self.learning_rate}: must be above 0")
         if not 0 <= self.warmup <= 1:
             raise OptionError(f"warmup={self.warmup}: is a share of all steps, from 0 to 1")
+        if self.precision not in ("auto", "bf16", "fp32"):
+            raise OptionError(f"precision={self.precision!r}: choose one of auto, bf16, fp32")
 
 
 Scores = dict[str, dict[str, float]]  # direction -> metric -> value
@@ -244,7 +250,13 @@ class _Session:
         method = self.method
         batch = self.features.batch(rows, method.uses, words=method.words, rng=order, raw=method.raw)
         batch = batch.to(self.device)
-        for player, loss in method.losses(batch):
+        losses = method.losses(batch)
+        while True:
+            # The steps between two losses run in it, too; the loop's own do not.
+            with self.precision():
+                player, loss = next(losses, (None, None))
+            if player is None or loss is None:
+                return
             if not torch.isfinite(loss):
                 raise MethodError(f"the loss of {player!r} became {loss.item()} in epoch {epoch}; {CALMER}")
             self.optimisers[player].zero_grad()
@@ -255,6 +267,12 @@ class _Session:
                 torch.nn.utils.clip_grad_norm_(owned, self.options.clip)
             self.optimisers[player].step()
             sums[player].append(loss.item())
+
+    def precision(self) -> torch.autocast:
+        """Return the context in which losses are computed."""
+        device, wanted = self.device.type, self.options.precision
+        fast = device == "cuda" or (device == "cpu" and cpu_has_bf16())
+        return torch.autocast(device, torch.bfloat16, wanted == "bf16" or (wanted == "auto" and fast))
 
     def _set_rate(self, step: int) -> float:
         share = warm_cosine(step, self.options.epochs * self.batches, self.options.warmup)

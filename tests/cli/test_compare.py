@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from savor.cli import main
-from savor.cli.compare import Ended
+from savor.cli.compare import Call, Ended, _evaluate_words
 from savor.evaluation import QueryRanks
+from savor.features import Features
 from savor.tables.base import Comparison, Row, Section, Table, both_ways
 
 QUICK = {"epochs": 2, "batch_size": 64, "dim": 8, "hidden": 16}
@@ -250,6 +251,12 @@ def test_settings_and_commands_reach_the_processes(run, spawned: Spawned, tmp_pa
     assert report["train_command"].startswith("savor train triplet_mlp --features")
     assert report["command"].startswith("savor evaluate ")
     assert ".part" not in report["command"]
+
+
+def test_a_row_says_how_many_its_pair_scorer_orders(pairs_features: Path, tmp_path: Path) -> None:
+    call = Call(Features.open(pairs_features), tmp_path, "val", "full", None)
+    words = [_evaluate_words(Row("a", "A", "patch_decoder", rerank=k), tmp_path, call) for k in (None, 7)]
+    assert words[1] == [*words[0], "--rerank", "7"]
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,7 @@ def _identity(row: Row, seed: int, call: Call) -> dict[str, Any]:
         "options": {**method.defaults(), **options},
         "training": None if training is None else vars(training),
         "complete": row.complete,
+        "rerank": row.rerank,
         "train_seed": seed,
         "split": call.split,
         "protocol": call.protocol,
@@ -224,7 +225,9 @@ def _train_words(row: Row, seed: int, run: Path, call: Call) -> list[str]:
 
 def _evaluate_words(row: Row, run: Path, call: Call) -> list[str]:
     words = ["evaluate", str(run), "--features", str(call.features.path)]
-    return [*words, "--split", call.split, "--protocol", call.protocol, *_data_words(row, call)]
+    words += ["--split", call.split, "--protocol", call.protocol]
+    words += [] if row.rerank is None else ["--rerank", str(row.rerank)]
+    return words + _data_words(row, call)
 
 
 def _data_words(row: Row, call: Call) -> list[str]:

@@ -62,7 +62,7 @@ class EfficientNetLite2:
     name = "efficientnet-lite2"
     dim = 1280
     # One for all photos where the network is trained; smaller in training, as its random crops make dishes
-    # larger (Touvron et al., NeurIPS 2019), at 70 % of the time.
+    # larger (Touvron et al., NeurIPS 2019), at 70 % of the pixels.
     canvas: Grid = CANVASES[0]
     training_canvas: Grid = (192, 288)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from savor.batch import Encoded
 from savor.errors import MethodError, OptionError
+from savor.layers import given
 from savor.training import TrainingOptions, train
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-__all__ = ["Encoded", "Method"]
+__all__ = ["Encoded", "Method", "above_zero", "at_least", "dropouts", "photo_vectors"]
 
 
 class Method(nn.Module):
@@ -183,3 +184,42 @@ class Method(nn.Module):
             recipes.append(self.embed_recipe(batch).float().cpu().numpy())
         self.train(training)
         return np.concatenate(images), np.concatenate(recipes)
+
+
+def at_least(least: float, **options: float) -> None:
+    """Check that options are not too small.
+
+    Raises:
+        OptionError: one of them is, or is not a number.
+    """
+    for name, value in options.items():
+        if not value >= least:
+            raise OptionError(f"{name}={value}: must be at least {least}")
+
+
+def above_zero(**options: float) -> None:
+    """Check that options are positive.
+
+    Raises:
+        OptionError: one of them is not.
+    """
+    for name, value in options.items():
+        if not value > 0:
+            raise OptionError(f"{name}={value}: must be above 0")
+
+
+def dropouts(**options: float) -> None:
+    """Check that options are shares that dropout can take.
+
+    Raises:
+        OptionError: one of them is not.
+    """
+    for name, value in options.items():
+        if not 0 <= value < 1:
+            raise OptionError(f"{name}={value}: is a share, from 0 to below 1")
+
+
+def photo_vectors(features: Features, rows: Array) -> Iterator[Tensor]:
+    """Yield the pooled vectors of the photos of some rows in batches, `(b, d_image)`."""
+    for start in range(0, len(rows), 4096):
+        yield given(features.batch(rows[start : start + 4096], ("image",)).image, "image")

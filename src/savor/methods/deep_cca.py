@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from savor.errors import OptionError
 from savor.layers import Standardise, given, part_vectors, projector
 from savor.losses import total_correlation
-from savor.methods.base import Method
+from savor.methods.base import Method, at_least, dropouts
 from savor.methods.cca import part_means, solve_cca
 from savor.recipe import PARTS
 from savor.training import TrainingOptions
@@ -67,7 +67,7 @@ class DeepCCA(Method):
     paper: ClassVar[str] = "Andrew et al. 2013"
     uses: ClassVar[tuple[str, ...]] = ("image", "lines")
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(
-        epochs=20, batch_size=6144, learning_rate=3e-3, patience=4
+        epochs=20, batch_size=6144, learning_rate=3e-3, patience=4, precision="fp32"
     )
 
     def __init__(
@@ -86,18 +86,14 @@ class DeepCCA(Method):
         recipe_dropout: float = 0.1,
     ) -> None:
         super().__init__(dims)
-        for name, width in (("dim", dim), ("hidden", hidden)):
-            if width < 1:
-                raise OptionError(f"{name}={width}: must be at least 1")
+        at_least(1, dim=dim, hidden=hidden)
         ridges = {"ridge": ridge, "ridge_image": ridge_image, "ridge_recipe": ridge_recipe}
         for name, value in {**ridges, "linear_ridge": linear_ridge, "power": power}.items():
             if not 0 <= value < math.inf:
                 raise OptionError(f"{name}={value}: must be a number from 0 up")
         if not 0 < floor < math.inf:
             raise OptionError(f"floor={floor}: must be above 0")
-        for name, share in (("image_dropout", image_dropout), ("recipe_dropout", recipe_dropout)):
-            if not 0 <= share < 1:
-                raise OptionError(f"{name}={share}: is a share, from 0 to below 1")
+        dropouts(image_dropout=image_dropout, recipe_dropout=recipe_dropout)
         self.ridge, self.floor, self.linear_ridge, self.power = ridge, floor, linear_ridge, power
         self.start_ridges = ridge_image, ridge_recipe
         width = len(PARTS) * dims.text

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from savor.batch import Batch, places
 from savor.errors import OptionError
 from savor.layers import given
-from savor.methods.base import Method
+from savor.methods.base import Method, at_least
 from savor.methods.triplet_mlp import TripletMLP
 from savor.methods.two_stream import TwoStream
 from savor.networks import LineNetwork, PhotoNetwork
@@ -112,14 +112,12 @@ class FineTuned(Method):
         super().__init__(dims)
         if head not in HEADS:
             raise OptionError(f"head={head!r}: choose one of {', '.join(HEADS)}")
-        _at_least(1, lines=lines, grid=grid)
-        _at_least(3, pieces=pieces)  # a word between the two special ones
-        _at_least(0, dim=dim, margin=margin, temperature=temperature)
-        _at_least(0, head_epochs=head_epochs, ingredients=ingredients, height=height, width=width)
-        _at_least(0, train_height=train_height, train_width=train_width)
-        _at_least(
-            0, class_weight=class_weight, ingredient_weight=ingredient_weight, encoder_rate=encoder_rate
-        )
+        at_least(1, lines=lines, grid=grid)
+        at_least(3, pieces=pieces)  # a word between the two special ones
+        at_least(0, dim=dim, margin=margin, temperature=temperature)
+        at_least(0, head_epochs=head_epochs, ingredients=ingredients, height=height, width=width)
+        at_least(0, train_height=train_height, train_width=train_width)
+        at_least(0, class_weight=class_weight, ingredient_weight=ingredient_weight, encoder_rate=encoder_rate)
         _shares(decay=decay, frozen_image=frozen_image, frozen_text=frozen_text)
         self.lines, self.grid = lines, (grid, grid)
         self.class_weight, self.ingredient_weight = class_weight, ingredient_weight
@@ -260,13 +258,13 @@ class FineTuned(Method):
 
     def _class_loss(self, side: Tensor, category: Tensor) -> Tensor:
         named = category > 0
-        logits = self.classifier(side) / self.head.temperature
+        logits = self.classifier(side).float() / self.head.temperature
         losses = F.cross_entropy(logits, category, reduction="none")
         return (losses * named).sum() / named.sum().clamp(min=1)
 
     def _ingredient_loss(self, side: Tensor, batch: Batch) -> Tensor:
         assert self.ingredient_classifier is not None
-        logits = self.ingredient_classifier(side) / self.head.temperature
+        logits = self.ingredient_classifier(side).float() / self.head.temperature
         known = torch.tensor([recipe in self._words_of for recipe in batch.ids], device=side.device)
         truth = torch.zeros_like(logits)
         for row, recipe in enumerate(batch.ids):
@@ -294,12 +292,6 @@ def _width(head: Method) -> int:
     width = head.eval().embed_image(replace(zeros, grid=(1, 1))).shape[1]
     head.train(training)
     return width
-
-
-def _at_least(least: float, **options: float) -> None:
-    for name, value in options.items():
-        if not value >= least:
-            raise OptionError(f"{name}={value}: must be at least {least}")
 
 
 def _shares(**options: float) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from savor.errors import OptionError
 from savor.layers import CrossDecoder, given, masked_mean
 from savor.losses import hard_negatives, listwise
-from savor.methods.base import Encoded
+from savor.methods.base import Encoded, at_least
 from savor.methods.two_stream import TwoStream
 from savor.training import TrainingOptions
 
@@ -108,14 +108,10 @@ class PatchDecoder(TwoStream):
             recipe_dropout=recipe_dropout,
             words=words,
         )
-        for name, number in (
-            ("decoder_layers", decoder_layers),
-            ("anchors", anchors),
-            ("negatives", negatives),
-        ):
-            if number < 1:
-                raise OptionError(f"{name}={number}: must be at least 1")
-        if decoder_heads < 1 or decoder_width % decoder_heads:
+        at_least(1, decoder_width=decoder_width, decoder_layers=decoder_layers, decoder_heads=decoder_heads)
+        at_least(1, anchors=anchors, negatives=negatives)
+        at_least(0, pair_weight=pair_weight)
+        if decoder_width % decoder_heads:
             raise OptionError(
                 f"decoder_width={decoder_width}: must be a multiple of decoder_heads={decoder_heads}"
             )

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from savor.errors import OptionError
-from savor.layers import Standardise, given, part_vectors, projector
-from savor.losses import MINING, triplet
-from savor.methods.base import Method
+from savor.layers import Standardise, given, part_vectors, projector, unit
+from savor.losses import check_mining, triplet
+from savor.methods.base import Method, above_zero, at_least, dropouts, photo_vectors
 from savor.recipe import PARTS
 from savor.training import TrainingOptions
 
@@ -71,16 +70,11 @@ class TripletMLP(Method):
         super().__init__(dims)
         if text not in TEXTS:
             raise OptionError(f"text={text!r}: choose one of {', '.join(TEXTS)}")
-        if mining not in (*MINING, "soft"):
-            raise OptionError(f"mining={mining!r}: choose one of {', '.join([*MINING, 'soft'])}")
-        if not temperature > 0:
-            raise OptionError(f"temperature={temperature}: must be above 0")
-        for name, width in (("dim", dim), ("hidden", hidden)):
-            if width < 1:
-                raise OptionError(f"{name}={width}: must be at least 1")
-        for name, share in (("image_dropout", image_dropout), ("recipe_dropout", recipe_dropout)):
-            if not 0 <= share < 1:
-                raise OptionError(f"{name}={share}: is a share, from 0 to below 1")
+        check_mining(mining)
+        at_least(0, margin=margin)
+        above_zero(temperature=temperature)
+        at_least(1, dim=dim, hidden=hidden)
+        dropouts(image_dropout=image_dropout, recipe_dropout=recipe_dropout)
         self.margin, self.mining, self.temperature = margin, mining, temperature
         self.parts = PARTS if text == "all" else (text,)
         self.standardise = Standardise(dims.image)
@@ -92,18 +86,15 @@ class TripletMLP(Method):
 
     def prepare(self, features: Features, rows: Array) -> None:
         """Learn the mean and spread of the training photos' vectors."""
-        batches = (
-            features.batch(rows[start : start + 4096], ("image",)) for start in range(0, len(rows), 4096)
-        )
-        self.standardise.learn(given(batch.image, "image") for batch in batches)
+        self.standardise.learn(photo_vectors(features, rows))
 
     def embed_image(self, batch: Batch) -> Tensor:
         """Embed photos, `(b, dim)`, unit rows."""
-        return F.normalize(self.image_vectors(batch), dim=-1)
+        return unit(self.image_vectors(batch))
 
     def embed_recipe(self, batch: Batch) -> Tensor:
         """Embed recipes, `(b, dim)`, unit rows."""
-        return F.normalize(self.recipe_vectors(batch), dim=-1)
+        return unit(self.recipe_vectors(batch))
 
     def image_vectors(self, batch: Batch) -> Tensor:
         """Return the photos' vectors before normalisation, `(b, dim)`."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from savor.errors import OptionError
-from savor.layers import AttentionPool, Standardise, given, packed, rearranged, self_attention
-from savor.losses import MINING, triplet
-from savor.methods.base import Method
+from savor.layers import AttentionPool, Standardise, given, packed, rearranged, self_attention, unit
+from savor.losses import check_mining, triplet
+from savor.methods.base import Method, above_zero, at_least, dropouts, photo_vectors
 from savor.methods.triplet_mlp import TEXTS, TripletMLP
 from savor.recipe import PARTS
 from savor.training import TrainingOptions
@@ -89,11 +88,11 @@ class TwoStream(Method):
         super().__init__(dims)
         if text not in TEXTS:
             raise OptionError(f"text={text!r}: choose one of {', '.join(TEXTS)}")
-        if mining not in (*MINING, "soft"):
-            raise OptionError(f"mining={mining!r}: choose one of {', '.join([*MINING, 'soft'])}")
-        for name, number in (("dim", dim), ("width", width), ("layers", layers), ("heads", heads)):
-            if number < 1:
-                raise OptionError(f"{name}={number}: must be at least 1")
+        check_mining(mining)
+        at_least(0, margin=margin)
+        above_zero(temperature=temperature)
+        at_least(1, dim=dim, width=width, layers=layers, heads=heads, words=words)
+        dropouts(dropout=dropout, image_dropout=image_dropout, recipe_dropout=recipe_dropout)
         if width % heads:
             raise OptionError(f"width={width}: must be a multiple of heads={heads}")
         self.text, self.words = text, words
@@ -110,11 +109,8 @@ class TwoStream(Method):
                     nn.init.zeros_(parameter)
 
     def prepare(self, features: Features, rows: Array) -> None:
-        """Learn the statistics of the training photos' vectors, and solve for the linear maps."""
-        batches = (
-            features.batch(rows[start : start + 4096], ("image",)) for start in range(0, len(rows), 4096)
-        )
-        self.image_tower.standardise.learn(given(batch.image, "image") for batch in batches)
+        """Learn the mean and spread of the training photos' vectors."""
+        self.image_tower.standardise.learn(photo_vectors(features, rows))
         if self.whole is not None:
             self.whole.prepare(features, rows)
 
@@ -131,14 +127,14 @@ class TwoStream(Method):
         vectors = self.image_tower.embed(states, weights)
         if self.whole is not None:
             vectors = vectors + self.whole.image_vectors(batch)
-        return F.normalize(vectors, dim=-1)
+        return unit(vectors)
 
     def recipe_vectors(self, batch: Batch, states: Tensor, weights: Tensor) -> Tensor:
         """Pool the states of the word pieces, `(b, w, width)` and `(b, w)`, to unit rows `(b, dim)`."""
         vectors = self.recipe_tower.embed(batch, states, weights)
         if self.whole is not None:
             vectors = vectors + self.whole.recipe_vectors(batch)
-        return F.normalize(vectors, dim=-1)
+        return unit(vectors)
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Yield the triplet loss of both towers."""

@@ -34,6 +34,7 @@ class Row:
         method: a name from `savor.methods.available()`.
         settings: what `--set` would say; the method's and the training's defaults hold otherwise.
         complete: learn only from recipes with title, ingredients and instructions.
+        rerank: how many of the first stage's best a pair scorer orders again; None as the method has it.
         published: figures of others beside ours.
         version: raised when the row comes to mean something that its options do not show.
     """
@@ -43,6 +44,7 @@ class Row:
     method: str
     settings: Mapping[str, Setting] = field(default_factory=dict)
     complete: bool = False
+    rerank: int | None = None
     published: Published | None = None
     version: int = 1
 

@@ -93,6 +93,7 @@ _MODEL_2 = Section(
             "Model 2, as the report wires it",
             "patch_decoder",
             {"faithful": True},
+            rerank=100_000,  # the report has no first stage: its score alone ranks the pool
             published=Published(
                 {"image_to_recipe": {"medR": 50, "R@1": 0.0803, "R@5": 0.1107, "R@10": 0.1638}},
                 "the report does not state the direction; its photo queries imply this one",
