@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from savor.cli import main
 from savor.cli.compare import Call, Ended, _evaluate_words
@@ -251,6 +252,15 @@ def test_settings_and_commands_reach_the_processes(run, spawned: Spawned, tmp_pa
     assert report["train_command"].startswith("savor train triplet_mlp --features")
     assert report["command"].startswith("savor evaluate ")
     assert ".part" not in report["command"]
+
+
+def test_two_calls_do_not_work_in_one_folder(run, spawned: Spawned, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out" / ".lock"):
+        code, _, err = run(table(CCA))
+    assert (code, spawned.words) == (2, [])
+    assert "another `savor compare` is working here" in err
+    assert run(table(CCA))[0] == 0
 
 
 def test_a_row_says_how_many_its_pair_scorer_orders(pairs_features: Path, tmp_path: Path) -> None:

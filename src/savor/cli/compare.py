@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from savor.features import Features
     from savor.tables.base import Row, Table
@@ -81,14 +82,36 @@ def compare(
     opened = Features.open(features)
     named(protocol).draw(len(opened.rows(split, photo=True, text=True)))
     call = Call(opened, out, split, protocol, data)
-    finished = _finished(found, call)
     out.mkdir(parents=True, exist_ok=True)
-    failures = _run_all(chosen, seeds, call, finished)
-    page = render(found, finished, failures=failures, command=command_line())
-    replace(out / f"{table}.md", lambda file: file.write_text(page, "utf-8"))
+    with _alone_in(out):
+        finished = _finished(found, call)
+        failures = _run_all(chosen, seeds, call, finished)
+        page = render(found, finished, failures=failures, command=command_line())
+        replace(out / f"{table}.md", lambda file: file.write_text(page, "utf-8"))
     sys.stdout.write(page)
     if failures:
         raise MethodError(f"failed: {', '.join(failures)}; the same command tries again")
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep a second call out of a folder; the system frees it whatever becomes of the first.
+
+    Raises:
+        UsageError: another call works in it.
+    """
+    from filelock import FileLock, Timeout
+
+    from savor.errors import UsageError
+
+    try:
+        held = FileLock(folder / ".lock").acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(
+            f"{folder}: another `savor compare` is working here; wait for it, or name another --out"
+        ) from error
+    with held:
+        yield
 
 
 def _finished(table: Table, call: Call) -> dict[str, dict[int, Outcome]]:
