@@ -1,5 +1,5 @@
 # Everything runs in .venv, made on first use from nothing but Python, pip and git. `make` lists the targets.
-# Variables: PYTHON (3.11 or newer), TORCH_INDEX (where torch comes from); DATA and OUT reach the demo's script.
+# Variables: PYTHON (3.11 or newer), TORCH_INDEX (where torch comes from), FEATURES; DATA and OUT reach the demo's script.
 
 PYTHON ?= python3
 TORCH_INDEX ?=
@@ -34,8 +34,13 @@ lint: $(DEV)  ## repair style and format
 types: $(DEV)  ## check the types
 	@$(PY) -m mypy
 
-bench: $(DEV)  ## every benchmark, each with the ratio it prints
-	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(PY) "$$file"; done
+bench: $(DEV)  ## every benchmark, each with the ratio it prints (FEATURES=folder for those of training)
+	@set -e; for name in cca evaluation extraction; do echo "== benchmarks/$$name.py"; $(PY) benchmarks/$$name.py; done
+ifdef FEATURES
+	@set -e; for name in deep_cca training; do echo "== benchmarks/$$name.py"; $(PY) benchmarks/$$name.py "$(FEATURES)"; done
+else
+	@echo "deep_cca and training: need FEATURES=folder, made by savor features --patches --tokens"
+endif
 
 clean:  ## remove the environment, caches and built packages; results in out/ stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

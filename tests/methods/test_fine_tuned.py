@@ -231,7 +231,7 @@ def test_rows_are_unit_and_the_same_alone_and_in_company(fitted: FineTuned, feat
     for side in (0, 1):
         assert np.allclose(np.linalg.norm(together[side], axis=1), 1, atol=1e-5)
         assert np.allclose(together[side][:4], np.concatenate([one[side] for one in alone]), atol=1e-5)
-    assert [side.shape for side in fitted.embed(features, [])] == [(0, 16), (0, 16)]
+    assert [side.shape for side in fitted.embed(features, [])] == [(0, fitted.classifier.in_features)] * 2
 
 
 @torch.no_grad()
@@ -305,14 +305,15 @@ def test_classes_and_ingredients_add_to_the_loss(make, features: Features) -> No
     method = make(class_weight=0.5, ingredients=4, ingredient_weight=0.5)
     method.prepare(features, features.rows("train"))
     batch = batch_of(method, features, 6)
-    image, recipe = torch.nn.functional.normalize(torch.randn(2, 6, 16), dim=-1)
+    dim = method.classifier.in_features
+    image, recipe = torch.nn.functional.normalize(torch.randn(2, 6, dim), dim=-1)
     plain = method.head.pair_loss(image, recipe, batch)
     background = replace(batch, category=torch.zeros(6, dtype=torch.long))
     unknown = replace(background, ids=tuple("abcdef"))
     assert torch.equal(method.pair_loss(image, recipe, unknown), plain)
     assert method.pair_loss(image, recipe, background) > plain
     method.ingredient_weight = 0.0
-    method.classifier = torch.nn.Linear(16, 3)
+    method.classifier = torch.nn.Linear(dim, 3)
     named = replace(batch, category=torch.tensor([0, 2, 0, 0, 1, 0]))
     logits = [method.classifier(side[[1, 4]]) / method.head.temperature for side in (image, recipe)]
     expected = sum(torch.nn.functional.cross_entropy(one, torch.tensor([2, 1])) for one in logits)
@@ -338,7 +339,7 @@ def test_a_saved_run_embeds_photos_and_recipes_as_it_did(
     embedder = Embedder(open_run(tmp_path), (2, 2))
     rows = features.rows("train", photo=True, text=True)[:5]
     image, recipe = fitted.embed(features, rows)
-    assert embedder.dim == 16
+    assert embedder.dim == image.shape[1]
     photos = [features.photos(int(row))[0] for row in rows]
     assert np.allclose(embedder.photos([open_photo(photo) for photo in photos]), image, atol=1e-5)
     assert np.allclose(embedder.recipes([features.recipe(int(row)) for row in rows]), recipe, atol=1e-5)

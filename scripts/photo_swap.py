@@ -1,4 +1,4 @@
-"""Does a pair scorer look at the photo? `python benchmarks/photo_swap.py FEATURES RUN... [--split val]`.
+"""Does a pair scorer look at the photo? `python scripts/photo_swap.py FEATURES RUN... [--split val]`.
 
 Each photo ranks all recipes of the split by the pair score alone, no first stage before it. Then every query
 gets the photo of another recipe instead of its own. Printed for each run, image to recipe:
