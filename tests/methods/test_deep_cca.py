@@ -15,6 +15,7 @@ from savor.layers import part_vectors
 from savor.losses import total_correlation
 from savor.methods.cca import CCA
 from savor.methods.deep_cca import DeepCCA
+from savor.recipe import PARTS
 from savor.training import TrainingOptions, train
 
 SMALL = {"dim": 8, "hidden": 16}
@@ -204,3 +205,17 @@ def test_a_missing_part_is_its_learned_vector(features: Features) -> None:
     )
     assert part_vectors(missing)[1].sum() < part_vectors(filled)[1].sum()
     assert torch.allclose(method.embed_recipe(missing), method.embed_recipe(filled), atol=1e-6)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_one_part_alone_reads_no_other(part: str, features: Features) -> None:
+    method = DeepCCA.build(features.dims, {"dim": 4, "hidden": 16, "text": part})
+    rows = features.rows("train", photo=True, complete=True)
+    method.prepare(features, rows)
+    batch = features.batch(rows[:9], method.uses)
+    others = {name: getattr(batch, name) + 1 for name in PARTS if name != part}
+    method.eval()
+    before = method.embed_recipe(batch)
+    assert torch.equal(before, method.embed_recipe(replace(batch, **others)))
+    changed = replace(batch, **{part: getattr(batch, part).flip(-1)})
+    assert not torch.allclose(before, method.embed_recipe(changed), atol=1e-3)

@@ -215,12 +215,12 @@ def _present_mean(vectors: Tensor, mask: Tensor, means: Tensor) -> Tensor:
     return (filled * weights).sum(1) / weights.sum(1)
 
 
-def part_means(batches: Callable[[], Iterator[Batch]], width: int) -> Tensor:
+def part_means(batches: Callable[[], Iterator[Batch]], width: int, parts: Sequence[str] = PARTS) -> Tensor:
     """Mean vector of each part over the recipes that have it, `(parts, width)`; zeros where none has."""
-    sums = torch.zeros(len(PARTS), width, dtype=torch.float64)
-    counts = torch.zeros(len(PARTS), 1, dtype=torch.float64)
+    sums = torch.zeros(len(parts), width, dtype=torch.float64)
+    counts = torch.zeros(len(parts), 1, dtype=torch.float64)
     for batch in batches():
-        vectors, mask = part_vectors(batch)
+        vectors, mask = part_vectors(batch, parts)
         sums += (vectors.double() * mask[..., None]).sum(0)
         counts += mask.sum(0)[:, None]
     return (sums / counts.clamp(min=1)).float()

@@ -14,6 +14,7 @@ from savor.layers import Standardise, given, part_vectors, projector
 from savor.losses import total_correlation
 from savor.methods.base import Method, at_least, dropouts
 from savor.methods.cca import part_means, solve_cca
+from savor.methods.triplet_mlp import TEXTS
 from savor.recipe import PARTS
 from savor.training import TrainingOptions
 
@@ -48,6 +49,7 @@ class DeepCCA(Method):
     Args:
         dims: widths of the features.
         dim: outputs of either network, and canonical directions; at most the width of either side.
+        text: `all`, or the one part that is read.
         hidden: width of the hidden layers.
         ridge: r, added to the eigenvalues of a batch's covariances.
         floor: the least that an eigenvalue of them counts, above 0.
@@ -75,6 +77,7 @@ class DeepCCA(Method):
         dims: Dims,
         *,
         dim: int = 256,
+        text: str = "all",
         hidden: int = 2048,
         ridge: float = 1.0,
         floor: float = 1e-9,
@@ -86,6 +89,8 @@ class DeepCCA(Method):
         recipe_dropout: float = 0.1,
     ) -> None:
         super().__init__(dims)
+        if text not in TEXTS:
+            raise OptionError(f"text={text!r}: choose one of {', '.join(TEXTS)}")
         at_least(1, dim=dim, hidden=hidden)
         ridges = {"ridge": ridge, "ridge_image": ridge_image, "ridge_recipe": ridge_recipe}
         for name, value in {**ridges, "linear_ridge": linear_ridge, "power": power}.items():
@@ -96,14 +101,15 @@ class DeepCCA(Method):
         dropouts(image_dropout=image_dropout, recipe_dropout=recipe_dropout)
         self.ridge, self.floor, self.linear_ridge, self.power = ridge, floor, linear_ridge, power
         self.start_ridges = ridge_image, ridge_recipe
-        width = len(PARTS) * dims.text
+        self.parts = PARTS if text == "all" else (text,)
+        width = len(self.parts) * dims.text
         dim = min(dim, dims.image, width)
         self.standardise = Standardise(dims.image)
         self.image_start, self.recipe_start = nn.Linear(dims.image, dim), nn.Linear(width, dim)
         self.image_tower = projector(dims.image, hidden, dim, image_dropout)
         self.recipe_tower = projector(width, hidden, dim, recipe_dropout)
         self.image_linear, self.recipe_linear = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.missing = nn.Parameter(torch.zeros(len(PARTS), dims.text))
+        self.missing = nn.Parameter(torch.zeros(len(self.parts), dims.text))
         for tower in (self.image_tower, self.recipe_tower):
             for parameter in tower[-1].parameters():
                 nn.init.zeros_(parameter)
@@ -119,10 +125,10 @@ class DeepCCA(Method):
 
         def pairs() -> Iterator[tuple[Tensor, Tensor]]:
             for batch in batches():
-                yield given(batch.image, "image"), _filled(batch, means)
+                yield given(batch.image, "image"), self._filled(batch, means)
 
         self.standardise.learn(given(batch.image, "image") for batch in batches())
-        means = part_means(batches, self.dims.text)
+        means = part_means(batches, self.dims.text, self.parts)
         with torch.no_grad():
             self.missing.copy_(means)
         solve_cca(self.image_start, self.recipe_start, pairs, ridges=self.start_ridges, power=0.5)
@@ -140,9 +146,14 @@ class DeepCCA(Method):
 
     def recipe_output(self, batch: Batch) -> Tensor:
         """Return g(y), `(b, dim)`."""
-        recipe = _filled(batch, self.missing)
+        recipe = self._filled(batch, self.missing)
         # Sentence vectors have unit length, entries of size 1 / sqrt(d); the perceptron wants size 1.
         return torch.as_tensor(self.recipe_start(recipe) + self.recipe_tower(recipe * self.dims.text**0.5))
+
+    def _filled(self, batch: Batch, missing: Tensor) -> Tensor:
+        """Return the part vectors side by side, `(b, parts d)`; rows of `missing` stand for absent parts."""
+        vectors, mask = part_vectors(batch, self.parts)
+        return torch.where(mask[..., None], vectors, missing).flatten(1)
 
     def embed_image(self, batch: Batch) -> Tensor:
         """Embed photos, `(b, dim)`, unit rows."""
@@ -174,9 +185,3 @@ class DeepCCA(Method):
             pairs.append((self.image_output(batch).cpu(), self.recipe_output(batch).cpu()))
         self.train(training)
         return pairs
-
-
-def _filled(batch: Batch, missing: Tensor) -> Tensor:
-    """Return the part vectors side by side, `(b, 3 d)`; `missing`, `(3, d)`, stands for parts not there."""
-    vectors, mask = part_vectors(batch)
-    return torch.where(mask[..., None], vectors, missing).flatten(1)
