@@ -148,7 +148,7 @@ def train(
             " needs at least 2"
         )
     session = _Session(method, features, rows, val_rows, options, seed, folder)
-    session.restore()
+    session.begin()
     with _scalars(folder) as scalars:
         while not session.over:
             entry = session.run_epoch()
@@ -165,6 +165,7 @@ def train_rows(
 ) -> list[dict[str, Any]]:
     """Train on some rows without validation or saved state; the last weights stay. Return the log."""
     session = _Session(method, features, rows, None, options, seed, None)
+    session.begin()
     while not session.over:
         session.run_epoch()
     session.finish()
@@ -197,8 +198,13 @@ class _Session:
         self.batches = max(1, min(wanted, len(rows) // 2))
         self.log: list[dict[str, Any]] = []
         self.best: dict[str, Tensor] = {}
-        torch.manual_seed(seed)
-        method.prepare(features, rows)
+        method.look_at(features, rows)
+
+    def begin(self) -> None:
+        """Prepare the method, if no saved state is there to go on from."""
+        if not self.restore():
+            torch.manual_seed(self.seed)
+            self.method.prepare(self.features, self.rows)
 
     @property
     def best_epoch(self) -> int:
@@ -312,11 +318,11 @@ class _Session:
         text = "".join(json.dumps(entry) + "\n" for entry in self.log)
         replace(self.folder / LOG, lambda file: file.write_text(text, "utf-8"))
 
-    def restore(self) -> None:
-        """Go on from a saved state, if the folder holds one of this very training."""
+    def restore(self) -> bool:
+        """Go on from a saved state, if the folder holds one of this very training; tell whether it does."""
         file = None if self.folder is None else self.folder / STATE
         if file is None or not file.is_file():
-            return
+            return False
         try:
             with safe_open(file, framework="pt") as opened:
                 facts = opened.metadata()
@@ -338,6 +344,7 @@ class _Session:
                 moments.setdefault(int(index), {})[key] = value
             optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
         torch.set_rng_state(tensors["random"])
+        return True
 
     def finish(self) -> None:
         """Leave the best weights in the method and remove the state."""

@@ -143,7 +143,16 @@ class Method(nn.Module):
         raise MethodError(f"{type(self).__name__} has no cross-attention")
 
     def prepare(self, features: Features, rows: Array) -> None:
-        """Learn statistics of the training rows before the first step; most methods need none."""
+        """Learn what the first step needs, such as statistics of the training rows; most need nothing.
+
+        What it learns must be in the state: a resumed training does not call it.
+        """
+
+    def look_at(self, features: Features, rows: Array) -> None:
+        """Check the training rows, and keep what the losses need of them that is no weight.
+
+        Called before every training, a resumed one too.
+        """
 
     def end_epoch(self, features: Features, rows: Array) -> None:
         """Solve for what follows from the weights and the training rows, before validation."""

@@ -152,7 +152,15 @@ class FineTuned(Method):
         return 64
 
     def prepare(self, features: Features, rows: Array) -> None:
-        """Train the head on the features, and count the ingredient words.
+        """Train the head on the features."""
+        if self.head_epochs == 0:
+            self.head.prepare(features, rows)
+        elif self.head.trains_with is not None:
+            options = replace(self.head.trains_with, epochs=self.head_epochs)
+            train_rows(self.head, features, rows, options, seed=torch.initial_seed() % 2**32)
+
+    def look_at(self, features: Features, rows: Array) -> None:
+        """Check that the features are of these encoders, and count the ingredient words.
 
         Raises:
             OptionError: the features were made with other encoders.
@@ -166,11 +174,6 @@ class FineTuned(Method):
                 )
         if self.ingredient_classifier is not None:
             self._words_of = _ingredient_words(features, rows, self.ingredient_classifier.out_features)
-        if self.head_epochs == 0:
-            self.head.prepare(features, rows)
-        elif self.head.trains_with is not None:
-            options = replace(self.head.trains_with, epochs=self.head_epochs)
-            train_rows(self.head, features, rows, options, seed=torch.initial_seed() % 2**32)
 
     def embed_image(self, batch: Batch) -> Tensor:
         """Embed photos, `(b, dim)`, unit rows."""
