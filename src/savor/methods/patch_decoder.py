@@ -47,7 +47,7 @@ class PatchDecoder(TwoStream):
         negatives: negatives of each anchor.
         pair_weight: weight of the decoder's loss.
         dim: width of the shared space of the towers; this and what follows as in `TwoStream`.
-        share: of the towers' score that is the streams'.
+        whole: add the perceptrons of MLP + triplet.
         width: width of the towers' encoders.
         layers: of each encoder.
         heads: attention heads of each of them.
@@ -80,8 +80,8 @@ class PatchDecoder(TwoStream):
         anchors: int = 128,
         negatives: int = 4,
         pair_weight: float = 0.1,
-        dim: int = 512,
-        share: float = 0.4,
+        dim: int = 1024,
+        whole: bool = True,
         width: int = 256,
         layers: int = 1,
         heads: int = 4,
@@ -96,7 +96,7 @@ class PatchDecoder(TwoStream):
         super().__init__(
             dims,
             dim=dim,
-            share=share,
+            whole=whole,
             width=width,
             layers=layers,
             heads=heads,

@@ -34,19 +34,14 @@ class TwoStream(Method):
     part that a recipe lacks is a learned vector. Lines are encoded one by one, so that no recipe is cut at
     the text encoder's limit.
 
-    Beside these streams stand the perceptrons of MLP + triplet (`savor.methods.triplet_mlp`), which read the
-    whole photo and the means of the lines. The vectors lie side by side, so that the cosines add up:
-
-        `s = share s_streams + (1 - share) s_perceptrons`
-
-    `L = L_triplet(s_streams) + L_triplet(s_perceptrons)`
-
-    Each half learns as if alone, and their mistakes differ. `share=1` is the report's: streams alone.
+    Before normalisation both sums are joined by what MLP + triplet (`savor.methods.triplet_mlp`) makes of the
+    whole photo and of the part vectors; W and `W_t` start at zero beside it. So the encoders learn what
+    patches and words add to their means. `whole=False` leaves that out, as the report does.
 
     Args:
         dims: widths of the features.
-        dim: width of the shared space of the streams, and of that of the perceptrons.
-        share: share of the score that is the streams', above 0; 1 leaves the perceptrons out.
+        dim: width of the shared space.
+        whole: add the perceptrons of MLP + triplet.
         width: width of the encoders.
         layers: of each encoder.
         heads: attention heads of each layer.
@@ -76,8 +71,8 @@ class TwoStream(Method):
         self,
         dims: Dims,
         *,
-        dim: int = 512,
-        share: float = 0.4,
+        dim: int = 1024,
+        whole: bool = True,
         width: int = 256,
         layers: int = 1,
         heads: int = 4,
@@ -96,21 +91,22 @@ class TwoStream(Method):
         check_mining(mining)
         at_least(0, margin=margin)
         above_zero(temperature=temperature)
-        above_zero(share=share)
-        if share > 1:
-            raise OptionError(f"share={share}: must be at most 1")
         at_least(1, dim=dim, width=width, layers=layers, heads=heads, words=words)
         dropouts(dropout=dropout, image_dropout=image_dropout, recipe_dropout=recipe_dropout)
         if width % heads:
             raise OptionError(f"width={width}: must be a multiple of heads={heads}")
-        self.text, self.words, self.dim, self.share = text, words, dim, share
+        self.text, self.words = text, words
         self.margin, self.mining, self.temperature = margin, mining, temperature
         self.parts = PARTS if text == "all" else (text,)
-        self.whole = TripletMLP(dims, dim=dim, text=text) if share < 1 else None
+        self.whole = TripletMLP(dims, dim=dim, text=text) if whole else None
         self.image_tower = PhotoStream(dims.image, dim, width, heads, layers, dropout, image_dropout)
         self.recipe_tower = TextStream(
             dims.text, dim, width, heads, layers, dropout, recipe_dropout, self.parts
         )
+        if self.whole is not None:
+            for layer in (self.image_tower.fc, *self.recipe_tower.fcs):
+                for parameter in layer.parameters():
+                    nn.init.zeros_(parameter)
 
     def prepare(self, features: Features, rows: Array) -> None:
         """Learn the mean and spread of the training photos' vectors."""
@@ -128,58 +124,50 @@ class TwoStream(Method):
 
     def image_vectors(self, batch: Batch, states: Tensor, weights: Tensor) -> Tensor:
         """Pool the states of the patches, `(b, p, width)` and `(b, p)`, to unit rows `(b, dim)`."""
-        streams = unit(self.image_tower.embed(states, weights))
-        return streams if self.whole is None else self._beside(streams, self.whole.embed_image(batch))
+        vectors = self.image_tower.embed(states, weights)
+        if self.whole is not None:
+            vectors = vectors + self.whole.image_vectors(batch)
+        return unit(vectors)
 
     def recipe_vectors(self, batch: Batch, states: Tensor, weights: Tensor) -> Tensor:
         """Pool the states of the word pieces, `(b, w, width)` and `(b, w)`, to unit rows `(b, dim)`."""
-        streams = unit(self.recipe_tower.embed(batch, states, weights))
-        return streams if self.whole is None else self._beside(streams, self.whole.embed_recipe(batch))
-
-    def _beside(self, streams: Tensor, whole: Tensor) -> Tensor:
-        """Lay the halves side by side, `(..., dim), (..., dim) -> (..., 2 dim)`, unit rows again."""
-        return torch.cat([self.share**0.5 * streams, (1 - self.share) ** 0.5 * whole], -1)
+        vectors = self.recipe_tower.embed(batch, states, weights)
+        if self.whole is not None:
+            vectors = vectors + self.whole.recipe_vectors(batch)
+        return unit(vectors)
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        """Yield the triplet losses of both halves."""
+        """Yield the triplet loss of both towers."""
         image, recipe = self.embed_image(batch), self.embed_recipe(batch)
         yield "towers", self.pair_loss(image, recipe, batch)
 
     def pair_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
-        """Return the sum of the halves' triplet losses, of unit rows as the towers give them."""
-        total = torch.zeros((), device=image.device)
-        for v, r in zip(torch.split(image, self.dim, 1), torch.split(recipe, self.dim, 1), strict=True):
-            total = total + triplet(unit(v), unit(r), self.margin, self.mining, self.temperature)
-        return total
+        """Return the triplet loss of embeddings, `(b, dim)` each."""
+        return triplet(image, recipe, self.margin, self.mining, self.temperature)
 
     def embed_patches(self, batch: Batch) -> Tensor:
-        """Return each patch's share of the photo's vector, `(b, p, 2 dim)`; they add up to it.
+        """Return each patch's share of the photo's vector before normalisation, `(b, p, dim)`.
 
         What the perceptron makes of the whole photo belongs to no patch and is shared out evenly.
         """
         states, weights = self.image_tower(batch)
         shares = torch.as_tensor(weights[..., None] * self.image_tower.fc(states))
-        return self._shared_out(shares, self.image_tower.embed(states, weights), weights > 0, batch, "image")
+        total = self.image_tower.embed(states, weights)
+        if self.whole is not None:
+            total = total + self.whole.image_vectors(batch)
+        return shares + even(total - shares.sum(1), torch.ones_like(weights, dtype=torch.bool))
 
     def embed_words(self, batch: Batch) -> Tensor:
-        """Return each word piece's share of the recipe's vector, `(b, w, 2 dim)`; they add up to it.
+        """Return each word piece's share of the recipe's vector before normalisation, `(b, w, dim)`.
 
         What the perceptron makes of the parts' means, and of missing parts, is shared out evenly.
         """
         states, weights = self.recipe_tower(batch)
         shares = self.recipe_tower.shares(batch, states, weights)
-        return self._shared_out(
-            shares, self.recipe_tower.embed(batch, states, weights), weights > 0, batch, "recipe"
-        )
-
-    def _shared_out(self, shares: Tensor, total: Tensor, mask: Tensor, batch: Batch, tower: str) -> Tensor:
-        """Scale the streams' shares as their sum is scaled, and spread evenly what belongs to no place."""
-        length = torch.linalg.vector_norm(total, dim=-1, keepdim=True).clamp(min=1e-12)
-        streams = torch.as_tensor((shares + even(total - shares.sum(1), mask)) / length[:, None])
-        if self.whole is None:
-            return streams
-        whole = self.whole.embed_image(batch) if tower == "image" else self.whole.embed_recipe(batch)
-        return self._beside(streams, even(whole, mask))
+        total = self.recipe_tower.embed(batch, states, weights)
+        if self.whole is not None:
+            total = total + self.whole.recipe_vectors(batch)
+        return shares + even(total - shares.sum(1), weights > 0)
 
     def self_attention(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the pooling weights of word pieces `(b, w)` and of patches `(b, p)`; rows sum to 1."""
