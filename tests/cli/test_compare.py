@@ -189,6 +189,23 @@ def test_a_row_made_otherwise_is_an_error_before_anything_runs(
     assert (tmp_path / "out" / "tiny.md").read_text() == page
 
 
+@pytest.mark.parametrize(("set_by_the_row", "code"), [(False, 0), (True, 2)])
+def test_an_option_that_joined_later_stands_at_its_default(
+    run, spawned: Spawned, tmp_path: Path, set_by_the_row: bool, code: int
+) -> None:
+    run(table(MLP))
+    file = tmp_path / "out" / "mlp-seed0-val.json"
+    report = json.loads(file.read_text())
+    for facts, key in (("options", "margin"), ("training", "clip")):
+        del report[facts][key]
+    file.write_text(json.dumps(report))
+    spawned.words.clear()
+    row = Row("mlp", "MLP", "triplet_mlp", {**QUICK, "margin": 0.3}) if set_by_the_row else MLP
+    found, _, err = run(table(row))
+    assert (found, spawned.words) == (code, [])
+    assert ("margin: 0.2, now 0.3" in err) == set_by_the_row
+
+
 def test_rows_of_other_features_are_not_mixed(
     run, spawned: Spawned, tmp_path: Path, pairs_features: Path
 ) -> None:

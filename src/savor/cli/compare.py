@@ -125,9 +125,15 @@ def _finished(table: Table, call: Call) -> dict[str, dict[int, Outcome]]:
 
 
 def _read(row: Row, seed: int, call: Call) -> Outcome:
+    from savor.methods import find
     from savor.tables.outcomes import outcome_file, read_outcome
 
-    return read_outcome(outcome_file(call.out, row.name, seed, call.split), _identity(row, seed, call))
+    method = find(row.method)
+    defaults: dict[str, dict[str, Any]] = {"options": method.defaults()}
+    if method.trains_with is not None:
+        defaults["training"] = vars(method.trains_with)
+    file = outcome_file(call.out, row.name, seed, call.split)
+    return read_outcome(file, _identity(row, seed, call), defaults)
 
 
 def _identity(row: Row, seed: int, call: Call) -> dict[str, Any]:

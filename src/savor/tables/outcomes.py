@@ -58,8 +58,13 @@ def finished_seeds(folder: Path, row: str, split: str) -> list[int]:
     return [seed for seed in seeds if ranks_file(outcome_file(folder, row, seed, split)).is_file()]
 
 
-def read_outcome(path: Path, wanted: Mapping[str, Any]) -> Outcome:
+def read_outcome(
+    path: Path, wanted: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]] = {}
+) -> Outcome:
     """Read a finished row and make sure that it is the one that is wanted.
+
+    Where `defaults` has a mapping for a fact, keys that the file lacks stand at these: options that joined
+    after the row was made. A default that changes what a row means needs another version of the row.
 
     Raises:
         MethodError: the file is damaged.
@@ -72,6 +77,9 @@ def read_outcome(path: Path, wanted: Mapping[str, Any]) -> Outcome:
         raise MethodError(f"{path}: damaged ({error}); delete it to have the row made again") from error
     if not complete:
         raise MethodError(f"{path}: not a row of a table; delete it to have the row made again")
+    for key, known in defaults.items():
+        if isinstance(report[key], dict):
+            report[key] = {**known, **report[key]}
     for key, value in json.loads(json.dumps(wanted)).items():
         if report[key] != value:
             raise UsageError(
