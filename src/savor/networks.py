@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from savor.encoders import open_image_encoder, open_text_encoder
-from savor.encoders.base import choose_dtype, cpu_has_bf16
+from savor.encoders.base import choose_dtype
 from savor.errors import OptionError
+from savor.hardware import cpu_has_bf16
 from savor.pixels import NO_WORD
 
 if TYPE_CHECKING:

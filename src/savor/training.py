@@ -14,9 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from savor.encoders.base import cpu_has_bf16
 from savor.errors import MethodError, OptionError, UsageError
 from savor.evaluation import evaluate
+from savor.hardware import cpu_has_bf16
 from savor.reranking import CALMER, PairScorer
 from savor.schedules import warm_cosine
 

@@ -128,14 +128,6 @@ def choose_dtype(dtype: str, *, fast_bf16: bool) -> torch.dtype:
     return torch.bfloat16 if dtype == "bf16" or (dtype == "auto" and fast_bf16) else torch.float32
 
 
-def cpu_has_bf16() -> bool:
-    """Tell whether the CPU multiplies bf16 in hardware; elsewhere bf16 is slower than fp32."""
-    import torch
-
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
-
-
 def runtime(dtype: torch.dtype, device: torch.device, *packages: str) -> Description:
     """Return what moves the numbers by rounding only: number format, device, library versions."""
     import torch

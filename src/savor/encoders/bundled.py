@@ -21,12 +21,12 @@ from savor.encoders.base import (
     View,
     choose_device,
     choose_dtype,
-    cpu_has_bf16,
     encode_in_groups,
     runtime,
     weights_digest,
 )
 from savor.errors import EncoderError, UsageError
+from savor.hardware import cpu_has_bf16
 
 if TYPE_CHECKING:
     from savor.encoders.huggingface import HuggingFaceTextEncoder

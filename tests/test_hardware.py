@@ -1,0 +1,17 @@
+"""What the machine can do is asked of torch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from savor.hardware import cpu_has_bf16
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [({}, False), ({"avx512_f": True}, False), ({"amx_bf16": True}, True), ({"avx512_bf16": True}, True)],
+)
+def test_bf16_needs_instructions_for_it(capabilities: dict, expected: bool, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert cpu_has_bf16() is expected
