@@ -1,0 +1,82 @@
+"""What patches and words add to the means that Model 1 stands on.
+
+    python scripts/what_streams_add.py FEATURES RUN [--split val]
+
+RUN is one of `two_stream` with its perceptrons (`whole=true`). Printed for both directions: retrieval as it
+is; with every patch, or every word of a part, replaced by their mean; with one stream or both left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from savor.batch import Batch
+from savor.features import Features
+from savor.layers import masked_mean, unit
+from savor.methods.two_stream import TwoStream
+from savor.recipe import PARTS
+from savor.runs import open_run
+from savor.training import retrieval_scores
+
+
+def mean_patches(batch: Batch) -> Batch:
+    """Put the mean of a photo's patches in place of each."""
+    return replace(batch, patches=batch.patches.mean(1, keepdim=True).expand_as(batch.patches))
+
+
+def mean_words(batch: Batch) -> Batch:
+    """Put the mean of a part's words in place of each."""
+    words = batch.words.clone()
+    for number in range(len(PARTS)):
+        inside = batch.words_mask & (batch.words_spans[..., 0] == number)
+        words = torch.where(inside[..., None], masked_mean(batch.words, inside)[:, None], words)
+    return replace(batch, words=words)
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("features")
+    parser.add_argument("run")
+    parser.add_argument("--split", default="val")
+    arguments = parser.parse_args()
+    features, method = Features.open(arguments.features), open_run(arguments.run).method
+    assert isinstance(method, TwoStream)
+    assert method.whole is not None, f"{arguments.run} has no perceptrons"
+    rows = features.rows(arguments.split, photo=True, text=True)
+    photo, recipe, whole = method.embed_image, method.embed_recipe, method.whole
+    sides: dict[str, tuple[Callable[[Batch], torch.Tensor], Callable[[Batch], torch.Tensor]]] = {
+        "as it is": (photo, recipe),
+        "all patches their mean": (lambda batch: photo(mean_patches(batch)), recipe),
+        "all words their part's mean": (photo, lambda batch: recipe(mean_words(batch))),
+        "patches left out": (lambda batch: unit(whole.image_vectors(batch)), recipe),
+        "words left out": (photo, lambda batch: unit(whole.recipe_vectors(batch))),
+        "both left out": (
+            lambda batch: unit(whole.image_vectors(batch)),
+            lambda batch: unit(whole.recipe_vectors(batch)),
+        ),
+    }
+    print(f"{features.fingerprint}, {arguments.split}, pool of {len(rows)}, {arguments.run}")
+    with torch.inference_mode():
+        batches = [
+            features.batch(some, method.uses, words=method.words)
+            for some in np.array_split(rows, -(-len(rows) // 256))
+        ]
+        for name, functions in sides.items():
+            image, text = (
+                torch.cat([function(batch) for batch in batches]).numpy() for function in functions
+            )
+            scores = retrieval_scores(image, text)
+            figures = " | ".join(
+                f"MRR {one['MRR']:.3f} R@1 {one['R@1']:.3f} R@10 {one['R@10']:.3f}" for one in scores.values()
+            )
+            print(f"{name:28} {figures}")
+
+
+if __name__ == "__main__":
+    main()
