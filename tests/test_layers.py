@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from savor.batch import Batch
 from savor.errors import MethodError
-from savor.layers import Standardise, given, masked_mean, part_vectors, projector, unit
+from savor.layers import (
+    LastState,
+    LineLSTMs,
+    SequenceEncoder,
+    Standardise,
+    drawn,
+    given,
+    masked_mean,
+    part_vectors,
+    projector,
+    unit,
+)
 
 
 def batch(**changes) -> Batch:
@@ -86,3 +97,99 @@ def test_unit_rows_are_precise_whatever_the_input() -> None:
     assert (unit(rows.bfloat16()).norm(dim=-1) - 1).abs().max() < 1e-6
     assert unit(rows.double()).dtype == torch.float64
     assert unit(torch.zeros(1, 3)).tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+@examples(
+    lengths=st.lists(st.integers(0, 4), min_size=1, max_size=5),
+    before=st.integers(0, 2),
+    behind=st.integers(0, 2),
+    seed=st.integers(0, 10**6),
+)
+def test_the_last_state_is_that_of_each_sequence_alone(
+    both_ways: bool, lengths: list[int], before: int, behind: int, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    encoder = LastState(3, 5, both_ways=both_ways)
+    longest = max(lengths) + before + behind + 1
+    places = torch.arange(longest)
+    mask = torch.stack([(places >= before) & (places < before + length) for length in lengths])
+    values = torch.randn(len(lengths), longest, 3).masked_fill(~mask[..., None], 77.0)
+    states = encoder(values, mask)
+    assert states.shape == (len(lengths), encoder.width)
+    for state, row, inside in zip(states, values, mask, strict=True):
+        if inside.any():
+            _, (last, _) = encoder.lstm(row[inside][None])
+            assert torch.allclose(state, last[:, 0].flatten(), atol=1e-6)
+        else:
+            assert not state.any()
+
+
+def test_the_order_of_steps_matters_and_precision_is_kept() -> None:
+    encoder = LastState(3, 5)
+    values, mask = torch.randn(2, 4, 3), torch.ones(2, 4, dtype=torch.bool)
+    states = encoder(values, mask)
+    assert not torch.allclose(states, encoder(values.flip(1), mask), atol=1e-3)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(encoder(values, mask), states)
+
+
+def test_line_lstms_read_steps_and_ingredients_but_no_title() -> None:
+    encoder = LineLSTMs(4, ingredients=2, instructions=3)
+    assert encoder.width == 7
+    lines = {
+        "ingredients": torch.randn(2, 3, 4),
+        "ingredients_mask": torch.tensor([[True, True, False], [False] * 3]),
+    }
+    steps = {"instructions": torch.randn(2, 2, 4), "instructions_mask": torch.ones(2, 2, dtype=torch.bool)}
+    title = {"title": torch.ones(2, 4), "title_mask": torch.ones(2, dtype=torch.bool)}
+    states = encoder(Batch(("a", "b"), **lines, **steps))
+    assert states.shape == (2, 7)
+    assert states[0].all()
+    assert not states[1, 3:].any()
+    alone = encoder(Batch(("a", "b"), **steps))
+    assert torch.equal(alone[:, :3], states[:, :3])
+    assert not alone[:, 3:].any()
+    assert not encoder(Batch(("a", "b"), **title)).any()
+    with pytest.raises(MethodError, match="this batch holds no lines"):
+        encoder(Batch(("a", "b")))
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_sequences_are_encoded_as_if_each_were_alone(norm_first: bool) -> None:
+    encoder = SequenceEncoder(8, 2, 2, 12, 0.1, norm_first=norm_first, longest=5).eval()
+    table, lengths = torch.randn(9, 8), [3, 0, 7, 1, 6, 3, 7]
+    ids = torch.full((7, 8), -1)
+    for row, length in enumerate(lengths):
+        ids[row, :length] = torch.randint(9, (length,))
+    found = encoder(table, ids)
+    for row, length in enumerate(lengths):
+        places = encoder.places[torch.arange(length).clamp(max=4)]  # from the fifth on one and the same
+        expected = (
+            torch.zeros(8)
+            if not length
+            else encoder.encoder((table[ids[row, :length]] + places)[None])[0].mean(0)
+        )
+        assert torch.allclose(found[row], expected, atol=1e-5)
+    assert encoder(table, ids[:0]).shape == (0, 8)
+    assert not encoder(table, torch.full((2, 3), -1)).any()
+    later = encoder(table, ids, torch.arange(1, 9).expand_as(ids))
+    assert not torch.allclose(later[3], found[3], atol=1e-3)
+
+
+def test_gradients_reach_the_rows_that_were_read() -> None:
+    encoder = SequenceEncoder(8, 2, 1, 12, 0.0)
+    table = torch.randn(4, 8, requires_grad=True)
+    encoder(table, torch.tensor([[0, 2, -1], [2, 2, 0]])).square().sum().backward()
+    assert table.grad.any(1).tolist() == [True, False, True, False]
+    assert encoder.places.grad.any(1).tolist() == [True] * 3 + [False] * 47
+
+
+@examples(
+    st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=5), st.integers(1, 5)
+)
+def test_lines_are_drawn_from_those_there_are(rows: list[list[bool]], most: int) -> None:
+    mask = torch.tensor(rows)
+    kept = drawn(mask, most)
+    assert not (kept & ~mask).any()
+    assert kept.sum(1).tolist() == mask.sum(1).clamp(max=most).tolist()

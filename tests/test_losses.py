@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from itertools import pairwise
 
 import pytest
 import torch
@@ -14,10 +14,20 @@ from torch import Tensor
 from savor.errors import OptionError
 from savor.losses import (
     MINING,
+    active_share,
+    between_parts,
+    circle,
     hard_negatives,
+    info_nce,
+    lifted_structure,
     listwise,
+    pairwise,
+    semantic_triplet,
+    semantic_violations,
     total_correlation,
     triplet,
+    triplet_mean,
+    triplet_mean_all,
     triplet_soft,
     violations,
 )
@@ -123,7 +133,7 @@ def test_soft_becomes_hardest_for_a_small_temperature(n: int, seed: int) -> None
     image, recipe = unit(n, 4, seed), unit(n, 4, seed + 1)
     hardest = float(triplet(image, recipe, 0.3, "hardest"))
     differences = [float(triplet_soft(image, recipe, 0.3, t)) - hardest for t in (1.0, 0.1, 1e-3, 1e-5)]
-    assert all(later <= earlier + 1e-12 for earlier, later in pairwise(differences))
+    assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(differences))
     assert 0 <= differences[-1] + 1e-12 < 1e-3
 
 
@@ -274,3 +284,237 @@ def test_hard_negatives_are_drawn_by_the_softmax() -> None:
     scores = torch.tensor([[9.0, 1.0, 0.0]]).expand(3, 3) * math.log(3)
     drawn = torch.cat([hard_negatives(scores, 1, 1.0)[0] for _ in range(4000)])
     assert (drawn == 1).double().mean() == pytest.approx(0.75, abs=0.03)
+
+
+def cosines(image: Tensor, recipe: Tensor) -> tuple[list[list[float]], list[list[float]]]:
+    """Both directions' scores as lists, anchors first."""
+    scores = (image @ recipe.T).tolist()
+    return scores, [list(column) for column in zip(*scores, strict=True)]
+
+
+@given(n=st.integers(1, 6), seed=st.integers(0, 10**6), margin=st.floats(0.0, 1.0))
+def test_active_share_equals_its_twin(n: int, seed: int, margin: float) -> None:
+    image, recipe = unit(n, 3, seed), unit(n, 3, seed + 1)
+    active = [
+        margin + rows[i][j] - rows[i][i] > 0
+        for rows in cosines(image, recipe)
+        for i in range(n)
+        for j in range(n)
+        if i != j
+    ]
+    expected = sum(active) / max(1, len(active))
+    assert float(active_share(image, recipe, margin)) == pytest.approx(expected, abs=1e-6)
+
+
+@given(n=st.integers(1, 6), seed=st.integers(0, 10**6), temperature=st.floats(0.05, 2.0))
+def test_info_nce_equals_its_twin(n: int, seed: int, temperature: float) -> None:
+    image, recipe = unit(n, 3, seed), unit(n, 3, seed + 1)
+    losses = [
+        math.log(sum(math.exp((score - row[i]) / temperature) for score in row))
+        for rows in cosines(image, recipe)
+        for i, row in enumerate(rows)
+    ]
+    assert float(info_nce(image, recipe, temperature)) == pytest.approx(sum(losses) / (2 * n), abs=1e-9)
+
+
+def test_info_nce_by_hand() -> None:
+    # S / 0.2 = [[3, 4], [4, -3]], symmetric: log(1 + e^1) and log(1 + e^7) in both directions.
+    expected = (math.log(1 + math.e) + math.log(1 + math.e**7)) / 2
+    assert float(info_nce(IMAGE, RECIPE, 0.2)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_info_nce_teaches_its_temperature() -> None:
+    temperature = torch.tensor(0.2, requires_grad=True)
+    info_nce(IMAGE, RECIPE, temperature).backward()
+    # d/dt of (log(1 + e^(0.2 / t)) + log(1 + e^(1.4 / t))) / 2 = -sum of s(x) x / (2 t), x = 1 and 7.
+    expected = -(1 / (1 + math.e**-1) * 1 + 1 / (1 + math.e**-7) * 7) / (2 * 0.2)
+    assert float(temperature.grad) == pytest.approx(expected, abs=1e-4)
+
+
+@given(
+    n=st.integers(1, 6), seed=st.integers(0, 10**6), margin=st.floats(0.0, 0.5), scale=st.floats(0.1, 64.0)
+)
+def test_circle_equals_its_twin(n: int, seed: int, margin: float, scale: float) -> None:
+    image, recipe = unit(n, 3, seed), unit(n, 3, seed + 1)
+    total = 0.0
+    for rows in cosines(image, recipe):
+        for i, row in enumerate(rows):
+            pull = max(0.0, 1 + margin - row[i]) * (row[i] - (1 - margin))
+            pushes = [max(0.0, row[j] + margin) * (row[j] - margin) for j in range(n) if j != i]
+            total += math.log(1 + sum(math.exp(scale * (push - pull)) for push in pushes)) / n
+    assert float(circle(image, recipe, margin, scale)) == pytest.approx(total, abs=1e-9, rel=1e-9)
+
+
+def test_circle_by_hand() -> None:
+    # m = 0.25. Both anchors' negative has s = 0.8: 1.05 * 0.55 = 0.5775. Own s = 0.6: 0.65 * -0.15 = -0.0975,
+    # and s = -0.6: 1.85 * -1.35 = -2.4975. With g = 2 the exponents are 1.35 and 6.15, twice (S = S').
+    expected = math.log(1 + math.exp(1.35)) + math.log(1 + math.exp(6.15))
+    recipe = RECIPE.clone().requires_grad_()
+    loss = circle(IMAGE, recipe, 0.25, 2.0)
+    assert float(loss.detach()) == pytest.approx(expected, abs=1e-5)
+    loss.backward()
+    # As photos are the axes, the gradient is dL/dS transposed: g times the weight times the sigmoid.
+    first, second = 1 / (1 + math.exp(-1.35)), 1 / (1 + math.exp(-6.15))
+    assert float(recipe.grad[0, 0]) == pytest.approx(-2 * 0.65 * first, abs=1e-5)
+    assert float(recipe.grad[1, 0]) == pytest.approx(2 * 1.05 * (first + second) / 2, abs=1e-5)
+
+
+@given(n=st.integers(1, 6), seed=st.integers(0, 10**6), margin=st.floats(0.0, 1.0))
+def test_lifted_structure_equals_its_twin(n: int, seed: int, margin: float) -> None:
+    image, recipe = unit(n, 3, seed), unit(n, 3, seed + 1)
+    scores, _ = cosines(image, recipe)
+    total = 0.0
+    for i in range(n):
+        others = [1 - scores[i][j] for j in range(n) if j != i] + [
+            1 - scores[j][i] for j in range(n) if j != i
+        ]
+        if others:
+            smooth = math.log(sum(math.exp(margin - distance) for distance in others)) + 1 - scores[i][i]
+            total += max(0.0, smooth) ** 2 / (2 * n)
+    assert float(lifted_structure(image, recipe, margin)) == pytest.approx(total, abs=1e-9)
+
+
+def test_lifted_structure_by_hand() -> None:
+    # Violations 0.5 twice for the first pair, 1.7 twice for the second: J = 0.5 + log 2 and 1.7 + log 2.
+    expected = ((0.5 + math.log(2)) ** 2 + (1.7 + math.log(2)) ** 2) / 4
+    assert float(lifted_structure(IMAGE, RECIPE, 0.3)) == pytest.approx(expected, abs=1e-6)
+
+
+@given(n=st.integers(1, 6), seed=st.integers(0, 10**6), positive=st.floats(0, 1), negative=st.floats(0, 2))
+def test_pairwise_equals_its_twin(n: int, seed: int, positive: float, negative: float) -> None:
+    image, recipe = unit(n, 3, seed), unit(n, 3, seed + 1)
+    matched = torch.rand(n, generator=torch.Generator().manual_seed(seed)) < 0.5
+    total = 0.0
+    for k in range(n):
+        distance = 1 - float(image[k] @ recipe[k])
+        total += max(0.0, distance - positive) if matched[k] else max(0.0, negative - distance)
+    assert float(pairwise(image, recipe, matched, positive, negative)) == pytest.approx(total / n, abs=1e-9)
+
+
+def test_pairwise_of_je_is_the_cosine_embedding_loss() -> None:
+    image, recipe = unit(9, 4, 0), unit(9, 4, 1)
+    matched = torch.arange(9) % 3 == 0
+    expected = torch.nn.functional.cosine_embedding_loss(image, recipe, 2 * matched.long() - 1, margin=0.1)
+    assert torch.allclose(pairwise(image, recipe, matched, 0.0, 0.9), expected)
+
+
+def semantic_twin(
+    image: Tensor, recipe: Tensor, category: list[int], margin: float, active: bool, equal: bool
+) -> float:
+    """The semantic loss by loops: anchors, their first positive, their negatives."""
+    n, total = len(category), 0.0
+    positive = {
+        i: next(j for j in range(n) if j != i and category[j] == category[i])
+        for i in range(n)
+        if category[i] > 0 and category.count(category[i]) > 1
+    }
+    negatives = {i: [j for j in range(n) if category[j] > 0 and category[j] != category[i]] for i in positive}
+    if equal:
+        fewest = min((len(some) for some in negatives.values()), default=0)
+        negatives = {i: some[:fewest] for i, some in negatives.items()}
+    for rows in cosines(image, recipe):
+        costs = [max(0.0, margin + rows[i][j] - rows[i][positive[i]]) for i in positive for j in negatives[i]]
+        counted = [cost for cost in costs if cost > 0] if active else costs
+        total += sum(counted) / max(1, len(counted))
+    return total
+
+
+@given(
+    category=st.lists(st.integers(0, 3), min_size=1, max_size=9),
+    seed=st.integers(0, 10**6),
+    margin=st.floats(0.0, 1.0),
+    active=st.booleans(),
+    equal=st.booleans(),
+)
+def test_semantic_triplet_equals_its_twin(
+    category: list[int], seed: int, margin: float, active: bool, equal: bool
+) -> None:
+    image, recipe = unit(len(category), 3, seed), unit(len(category), 3, seed + 1)
+    value = semantic_triplet(image, recipe, torch.tensor(category), margin, active=active, equal=equal)
+    assert float(value) == pytest.approx(
+        semantic_twin(image, recipe, category, margin, active, equal), abs=1e-9
+    )
+
+
+def test_semantic_triplet_by_hand() -> None:
+    scores = torch.tensor(
+        [[0.9, 0.5, 0.4, 0.7], [0.1, 0.8, 0.6, 0.9], [0.2, 0.1, 0.7, 0.9], [0.5, 0.6, 0.7, 0.8]]
+    )
+    # Photos are the axes. Of classes 1, 1, 2 and none, 0 and 1 are each other's positive, 2 is the negative.
+    # To recipes: 0.3 + 0.4 - 0.5 = 0.2 and 0.3 + 0.6 - 0.1 = 0.8; to photos: 0.3 + 0.2 - 0.1 = 0.4 and
+    # 0.3 + 0.1 - 0.5 = -0.1.
+    image, recipe, category = torch.eye(4), scores.T, torch.tensor([1, 1, 2, 0])
+    to_recipe, to_image = semantic_violations(image, recipe, category, 0.3)
+    assert to_recipe[0].tolist() == pytest.approx([-1e4, -1e4, 0.2, -1e4])
+    assert to_recipe[2:].tolist() == [[-1e4] * 4] * 2
+    assert to_image[:2, 2].tolist() == pytest.approx([0.4, -0.1])
+    assert float(semantic_triplet(image, recipe, category, 0.3)) == pytest.approx(0.5 + 0.4)
+    assert float(semantic_triplet(image, recipe, category, 0.3, active=False)) == pytest.approx(0.5 + 0.2)
+
+
+def test_equal_negatives_are_as_many_as_the_anchor_with_the_fewest_has() -> None:
+    category = torch.tensor([1, 1, 1, 2, 2])
+    image, recipe = unit(5, 3, 0), unit(5, 3, 1)
+    for violations_of, counts in (
+        (semantic_violations(image, recipe, category, 0.3), [2, 2, 2, 3, 3]),
+        (semantic_violations(image, recipe, category, 0.3, equal=True), [2, 2, 2, 2, 2]),
+    ):
+        for direction in violations_of:
+            assert (direction > -1e4).sum(1).tolist() == counts
+
+
+@pytest.mark.parametrize("category", [[0, 0, 0], [1, 2, 3], [1, 1, 1], [1, 1, 0], [4]])
+@pytest.mark.parametrize("equal", [False, True])
+def test_without_a_semantic_triplet_loss_and_gradient_vanish(category: list[int], equal: bool) -> None:
+    image = unit(len(category), 3, 0).requires_grad_()
+    loss = semantic_triplet(image, unit(len(category), 3, 1), torch.tensor(category), 0.3, equal=equal)
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert not image.grad.any()
+
+
+BY_PAIRS = {
+    "lifted": lambda a, b: lifted_structure(a, b, 0.3),
+    "pairwise": lambda a, b: pairwise(a, b, torch.tensor([True, False, True, False])),
+    "semantic": lambda a, b: semantic_triplet(a, b, torch.tensor([1, 1, 2, 2]), 0.3),
+    "info_nce": lambda a, b: info_nce(a, b, 0.1),
+}
+
+
+@pytest.mark.parametrize("loss", BY_PAIRS)
+def test_the_gradients_are_those_of_the_values(loss: str) -> None:
+    image, recipe = unit(4, 3, 5).requires_grad_(), unit(4, 3, 6).requires_grad_()
+    assert torch.autograd.gradcheck(BY_PAIRS[loss], (image, recipe))
+
+
+@pytest.mark.parametrize("loss", [lifted_structure, circle, lambda a, b, _: info_nce(a, b, 0.1)])
+def test_a_single_pair_has_no_negatives(loss) -> None:
+    image = unit(1, 3, 0).requires_grad_()
+    value = loss(image, unit(1, 3, 1), 0.3)
+    value.backward()
+    assert float(value.detach()) == 0
+    assert torch.isfinite(image.grad).all()
+
+
+@given(n=st.integers(1, 6), seed=st.integers(0, 2**31), margin=st.floats(0, 1))
+def test_the_mean_over_all_entries_counts_the_diagonal(n: int, seed: int, margin: float) -> None:
+    image, recipe = unit(n, 3, seed), unit(n, 3, seed + 1)
+    found = float(triplet_mean_all(image, recipe, margin))
+    assert found == pytest.approx(float(triplet_mean(image, recipe, margin)) * (n - 1) / n)
+    assert found == pytest.approx(twin(image, recipe, margin, "mean", 1) * (n - 1) / n)
+
+
+def test_parts_are_compared_in_both_orders_where_both_are_there() -> None:
+    vectors, seen = torch.arange(24.0).view(4, 3, 2) + 1, []
+    present = torch.tensor([[1, 1, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0]]).bool()
+
+    def loss(query: Tensor, value: Tensor) -> Tensor:
+        assert torch.allclose(query.norm(dim=1), torch.ones(len(query)))
+        seen.append(len(query))
+        return (query - value).abs().sum()
+
+    found = between_parts(vectors, present, lambda a, b, values: values * (a + 2 * b + 1), loss)
+    assert seen == [2, 2]  # title and ingredients, two recipes; one recipe has instructions
+    one, two = (torch.nn.functional.normalize(vectors[:2, k], dim=-1) for k in (0, 1))
+    assert torch.allclose(found, (one - two).abs().sum())
+    assert between_parts(vectors, present & torch.tensor([True, False, True]), None, loss) is None

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from savor.errors import PhotoError
+from savor.errors import MethodError, PhotoError
 from savor.pixels import ASPECT, RawInput, augmented, on_canvas, random_box
 from savor.recipe import Photo, Recipe, Section
 
@@ -129,6 +129,17 @@ def test_lines_become_ids_with_masks() -> None:
     assert fields["ingredients_mask"].tolist() == [[True, True], [False, False]]
     assert fields["instructions_ids"].tolist() == [[[-1] * 4], [[7, 4, 2, 8]]]
     assert fields["instructions_mask"].tolist() == [[False], [True]]
+
+
+def test_a_method_may_choose_its_lines_and_need_no_photos() -> None:
+    raw = RawInput(None, tokenize, lines_of=lambda recipe, part: recipe.lines(part)[:1] * 2)
+    fields = raw.recipes([Recipe("a", "Fig", ingredients=("one fig", "salt"))])
+    assert fields["title_ids"].tolist() == [[7, 3, 8]]
+    assert fields["ingredients_ids"].tolist() == [[[7, 3, 3, 8]] * 2]
+    assert not fields["instructions_mask"].any()
+    for read in (raw.photos, raw.images):
+        with pytest.raises(MethodError, match="reads photos as vectors of an encoder"):
+            read([None])
 
 
 def test_no_recipe_and_no_line_are_no_special_case() -> None:

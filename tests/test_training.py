@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from savor.errors import MethodError, OptionError, UsageError
@@ -132,6 +133,67 @@ def test_resumed_equals_uninterrupted_to_the_bit(method, epochs, features, tmp_p
     again = train(resumed, features, options=OPTIONS, folder=tmp_path / "run")
     assert without_seconds(again) == without_seconds(log)
     assert same(whole, resumed)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "adaptive"])
+def test_a_margin_that_changes_is_resumed_to_the_bit(schedule, features, tmp_path: Path) -> None:
+    small = {"dim": 8, "hidden": 16, "margin_schedule": schedule, "margin_step": 0.02}
+    whole = build(TripletMLP, features, **small)
+    log = train(whole, features, options=OPTIONS)
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            build(TripletMLP, features, **small),
+            features,
+            options=OPTIONS,
+            folder=tmp_path / "run",
+            on_epoch=interrupt_at(3),
+        )
+    margins = [entry["margin"] for entry in log]
+    state = load_file(tmp_path / "run" / STATE)
+    assert state["model.margin.value"].item() == pytest.approx(margins[2], abs=1e-6)
+    resumed = build(TripletMLP, features, 8, **small)
+    again = train(resumed, features, options=OPTIONS, folder=tmp_path / "run")
+    assert without_seconds(again) == without_seconds(log)
+    assert same(whole, resumed)
+    assert len(set(margins)) > 1
+    best = max(log, key=lambda entry: entry["selection"])
+    assert resumed.margin.now == pytest.approx(best["margin"], abs=1e-6)  # that of the weights that stay
+
+
+def test_the_log_tells_the_margin_of_methods_that_have_one(features) -> None:
+    options = TrainingOptions(epochs=1, batch_size=64)
+    (entry,) = train(build(TripletMLP, features, dim=8, hidden=16, margin=0.25), features, options=options)
+    assert entry["margin"] == 0.25
+    (entry,) = train(build(Linear, features), features, options=options)
+    assert "margin" not in entry
+
+
+class Drawing(Linear):
+    """It draws its own batches: the first rows, three at a time."""
+
+    def batches(self, features, rows, rng, count):
+        self.asked = (len(rows), count)
+        return [rows[:3], rows[3:6]]
+
+    def losses(self, batch):
+        self.read = [*getattr(self, "read", []), batch.ids]
+        return super().losses(batch)
+
+
+def test_a_method_may_draw_its_own_batches(features) -> None:
+    method = build(Drawing, features)
+    train(method, features, options=TrainingOptions(epochs=2, batch_size=64), val_split=None)
+    rows = features.rows("train", photo=True, text=True)
+    ids = [tuple(features.ids[rows[k : k + 3]].tolist()) for k in (0, 3)]
+    assert method.read == ids * 2
+    assert method.asked == (len(rows), round(len(rows) / 64))
+
+
+def test_every_row_is_in_one_batch_of_the_default_ones(features) -> None:
+    rows = features.rows("train")
+    batches = build(Linear, features).batches(features, rows, np.random.default_rng(0), 7)
+    assert len(batches) == 7
+    assert sorted(np.concatenate(batches).tolist()) == sorted(rows.tolist())
 
 
 @pytest.fixture(autouse=True)

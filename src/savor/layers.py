@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +12,7 @@ from savor.errors import MethodError
 from savor.recipe import PARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from savor.batch import Batch
 
@@ -175,6 +176,96 @@ class AttentionPool(nn.Module):
         return torch.as_tensor(scores.softmax(1) * mask)
 
 
+class SequenceEncoder(nn.Module):
+    """Transformer encoder over sequences of table rows, then their mean: `(v, width), (n, t) -> (n, width)`.
+
+    `x = drop(table[ids] + places)`, `output = mean over the sequence of encoder(x)`; an empty sequence gives
+    zeros. The table holds word embeddings, or the vectors of lines that this encoder puts together. Places
+    from `longest` on share one vector.
+
+    Sequences of similar length pass together, so that little padding is computed: an eighth on average where
+    all lengths are as frequent.
+
+    Args:
+        width: width of the rows and of the encoder.
+        heads: attention heads of each layer.
+        layers: of the encoder.
+        inner: width of the feed-forward layers.
+        dropout: inside the encoder and on what enters it.
+        norm_first: pre-norm with GELU and a last norm; otherwise post-norm with ReLU, as H-T has it.
+        longest: how many places have vectors of their own.
+
+    Source: Salvador et al., Revamping cross-modal recipe retrieval with hierarchical transformers and
+    self-supervised learning (CVPR 2021), and its public code.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        layers: int,
+        inner: int,
+        dropout: float,
+        *,
+        norm_first: bool = True,
+        longest: int = 50,
+    ) -> None:
+        super().__init__()
+        activation, norm = ("gelu", nn.LayerNorm(width)) if norm_first else ("relu", None)
+        layer = nn.TransformerEncoderLayer(
+            width, heads, inner, dropout, activation, batch_first=True, norm_first=norm_first
+        )
+        self.encoder = nn.TransformerEncoder(layer, layers, norm, enable_nested_tensor=False)
+        self.places = nn.Parameter(nn.init.xavier_normal_(torch.empty(longest, width)))
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, table: Tensor, ids: Tensor, places: Tensor | None = None) -> Tensor:
+        """Encode sequences; in each row of `ids` -1 stands behind the last number of a table row.
+
+        `places (n, t)` says where in the sequence each stands, if not one behind the other from 0 on.
+        """
+        if places is None:
+            places = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+        lengths, order = (ids >= 0).sum(1).sort(stable=True)
+        ids, places = ids[order], places[order].clamp(max=len(self.places) - 1)
+        inside = ids >= 0
+        embed = nn.functional.embedding
+        entered = self.drop(embed(ids[inside], table) + embed(places[inside], self.places))
+        empty = int((lengths == 0).sum())
+        runs = list(_alike(lengths.tolist(), empty))
+        parts = torch.split(entered, [int(lengths[start:end].sum()) for start, end in runs])
+        means = [table.new_zeros(empty, table.shape[1])]
+        for (start, end), values in zip(runs, parts, strict=True):
+            means.append(self._means(values, inside[start:end, : int(lengths[end - 1])]))
+        return torch.cat(means)[order.argsort()]
+
+    def _means(self, values: Tensor, inside: Tensor) -> Tensor:
+        """Lay values out as sequences and encode them, `(k, width), (n, t) -> (n, width)`."""
+        padded = values.new_zeros(*inside.shape, values.shape[1]).masked_scatter(inside[..., None], values)
+        states = self.encoder(padded, src_key_padding_mask=None if inside.all() else ~inside)
+        return masked_mean(states.to(values.dtype), inside)
+
+
+def _alike(lengths: Sequence[int], start: int) -> Iterator[tuple[int, int]]:
+    """Cut rising lengths from `start` on into runs in which the longest has at most a quarter more.
+
+    >>> list(_alike([0, 1, 4, 4, 5, 6], 1))
+    [(1, 2), (2, 5), (5, 6)]
+    """
+    while start < len(lengths):
+        end = bisect_right(lengths, lengths[start] * 5 // 4, start)
+        yield start, end
+        start = end
+
+
+def drawn(mask: Tensor, most: int) -> Tensor:
+    """Keep at most `most` random places of each row of a mask, `(b, n) -> (b, n)`."""
+    if mask.shape[1] <= most:
+        return mask
+    chosen = torch.rand(mask.shape, device=mask.device).masked_fill(~mask, -1).topk(most, dim=1).indices
+    return torch.zeros_like(mask).scatter(1, chosen, True) & mask
+
+
 class CrossDecoder(nn.Module):
     """Transformer decoder without a causal mask: n queries look at themselves and at m memories.
 
@@ -226,3 +317,67 @@ class _DecoderLayer(nn.Module):
         )
         queries = queries + self.drop(looked)
         return queries + self.drop(self.forward_layer(self.norms[3](queries))), weights
+
+
+class LastState(nn.Module):
+    """Last state of an LSTM over the unmasked values, `(b, n, d), (b, n) -> (b, width)`.
+
+    With `both_ways` the last states of both directions side by side. A row without any value gives zeros.
+    Only the values pass through it, whatever stands between or behind them.
+    """
+
+    def __init__(self, inputs: int, hidden: int, *, both_ways: bool = False) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(inputs, hidden, batch_first=True, bidirectional=both_ways)
+        self.width = hidden * (2 if both_ways else 1)
+
+    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+        """Return the last states, in fp32 or better."""
+        found, lengths = mask.any(1), mask.sum(1)
+        front = (~mask).to(torch.uint8).argsort(dim=1, stable=True)
+        # Rounding to bf16 would add up from step to step.
+        with torch.autocast(values.device.type, enabled=False):
+            values = values.to(torch.promote_types(values.dtype, torch.float32))
+            states = values.new_zeros(len(values), self.width)
+            if found.any():
+                sequences = nn.utils.rnn.pack_padded_sequence(
+                    rearranged(values[found], front[found]),
+                    lengths[found].cpu(),
+                    batch_first=True,
+                    enforce_sorted=False,
+                )
+                states[found] = self.lstm(sequences)[1][0].transpose(0, 1).flatten(1)
+        return states
+
+
+class LineLSTMs(nn.Module):
+    """Recipe encoder of JE and AdaMine: ingredient lines and steps, `(b,) recipes -> (b, width)`.
+
+    Side by side the last state of an LSTM over the steps and both last states of a bidirectional one over
+    the ingredient lines; zeros for a part that a recipe lacks. The title is not read.
+
+    Source: Salvador et al., Learning cross-modal embeddings for cooking recipes and food images (CVPR 2017).
+    """
+
+    def __init__(self, inputs: int, *, ingredients: int = 300, instructions: int = 1024) -> None:
+        super().__init__()
+        self.instructions = LastState(inputs, instructions)
+        self.ingredients = LastState(inputs, ingredients, both_ways=True)
+        self.width = self.instructions.width + self.ingredients.width
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Encode the recipes of a batch.
+
+        Raises:
+            MethodError: the batch has no part of a recipe.
+        """
+        if all(getattr(batch, part) is None for part in PARTS):
+            given(None, "lines of recipes")
+        sides = []
+        for part, encoder in (("instructions", self.instructions), ("ingredients", self.ingredients)):
+            values, mask = getattr(batch, part), getattr(batch, f"{part}_mask")
+            if values is None:
+                sides.append(next(encoder.parameters()).new_zeros(len(batch), encoder.width))
+            else:
+                sides.append(encoder(values, mask))
+        return torch.cat(sides, 1)

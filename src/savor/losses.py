@@ -10,10 +10,12 @@ a triplet is active where its violation is above 0. They differ in which violati
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from savor.errors import OptionError
 
@@ -102,6 +104,143 @@ def triplet_soft(image: Tensor, recipe: Tensor, margin: float, temperature: floa
 
     to_recipe, to_image = violations(image, recipe, margin)
     return smooth(to_recipe) + smooth(to_image)
+
+
+def active_share(image: Tensor, recipe: Tensor, margin: float) -> Tensor:
+    """Share of the triplets of both directions that are active at a margin, from 0 to 1."""
+    both = torch.cat(violations(image, recipe, margin))
+    return (both > 0).float().sum() / max(1, len(both) * (both.shape[1] - 1))
+
+
+def lifted_structure(image: Tensor, recipe: Tensor, margin: float) -> Tensor:
+    """Squared smooth maximum over the negatives of both items of a pair, averaged over the pairs.
+
+        `J_i = log sum over j != i of (exp(m + d_ii - d_ij) + exp(m + d_ii - d_ji))`, `L = mean [J_i]+^2 / 2`
+
+    with `d = 1 - S`, so the exponents are the violations. (AdaMine's code multiplies by n where the paper
+    divides by it.)
+
+    Source: Song, Xiang, Jegelka and Savarese, Deep metric learning via lifted structured feature embedding,
+    CVPR 2016, equation 4.
+    """
+    smooth = torch.logsumexp(torch.cat(violations(image, recipe, margin), 1), 1)
+    return smooth.clamp(min=0).square().mean() / 2
+
+
+def pairwise(
+    image: Tensor, recipe: Tensor, matched: Tensor, positive_margin: float = 0.3, negative_margin: float = 0.9
+) -> Tensor:
+    """Mean over n given pairs, row by row, some of which do not match, `(n, dim), (n, dim), (n,) -> ()`.
+
+        `[d - p]+` where `matched`, `[q - d]+` elsewhere, `d = 1 - s`
+
+    With p = 0.3 and q = 0.9 this is PWC++ of AdaMine (Carvalho et al., SIGIR 2018); p = 0 and q = 1 - 0.1
+    is the cosine embedding loss with margin 0.1 of JE (Salvador et al., CVPR 2017).
+
+    >>> here, there = torch.eye(2), torch.tensor([[1.0, 0.0], [0.8, 0.6]])
+    >>> pairwise(here, there, torch.tensor([True, False]))  # (0 + 0.9 - 0.4) / 2
+    tensor(0.2500)
+    """
+    distances = 1 - (image * recipe).sum(1)
+    costs = torch.where(matched, distances - positive_margin, negative_margin - distances)
+    return costs.clamp(min=0).mean()
+
+
+def semantic_violations(
+    image: Tensor, recipe: Tensor, category: Tensor, margin: float, *, equal: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Violations of AdaMine's semantic triplets, both directions, `(n, n)` each; anchors are rows of both.
+
+        `m + S_ij - S_ip`, p the first other item of i's class, j the items of other classes
+
+    Class 0 is no class: such items are neither anchor nor positive nor negative. Where there is no triplet,
+    as in the row of an item alone in its class, stands a number too low to be active.
+
+    Args:
+        image: `(n, dim)`.
+        recipe: `(n, dim)`.
+        category: `(n,)`.
+        margin: m, in cosine.
+        equal: keep only the first negatives of each anchor, as many as the anchor with the fewest has.
+
+    Source: Carvalho et al., Cross-modal retrieval in the cooking context, SIGIR 2018, section 3; p and
+    `equal` as in its code.
+    """
+    scores = _cosines(image, recipe)
+    named = category > 0
+    alike = category[:, None] == category
+    same = alike & named & ~torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    paired = same.any(1)
+    negative = ~alike & named & paired[:, None]
+    if equal and paired.any():
+        negative &= negative.cumsum(1) <= negative.sum(1)[paired].min()
+    first = same.to(torch.uint8).argmax(1, keepdim=True)
+    to_recipe, to_image = (
+        (margin + rows - rows.gather(1, first)).masked_fill(~negative, _NONE) for rows in (scores, scores.T)
+    )
+    return to_recipe, to_image
+
+
+def semantic_triplet(
+    image: Tensor,
+    recipe: Tensor,
+    category: Tensor,
+    margin: float,
+    *,
+    active: bool = True,
+    equal: bool = False,
+) -> Tensor:
+    """AdaMine's semantic loss, summed over both directions: the mean over the active triplets, or over all.
+
+    Arguments as in `semantic_violations`. Without a triplet a direction gives 0, not 0/0.
+    """
+
+    def mean(violation: Tensor) -> Tensor:
+        counted = violation > 0 if active else violation > _NONE
+        return violation.clamp(min=0).sum() / counted.sum().clamp(min=1)
+
+    to_recipe, to_image = semantic_violations(image, recipe, category, margin, equal=equal)
+    return mean(to_recipe) + mean(to_image)
+
+
+def info_nce(image: Tensor, recipe: Tensor, temperature: float | Tensor) -> Tensor:
+    """Cross-entropy of the own item against the whole batch, averaged over both directions.
+
+        `L = -mean over i of (log softmax_j(S_ij / t)_i + log softmax_j(S_ji / t)_i) / 2`
+
+    Source: van den Oord, Li and Vinyals, arXiv 1807.03748 (InfoNCE); both directions as in CLIP (Radford et
+    al., ICML 2021).
+
+    >>> info_nce(torch.ones(4, 1), torch.ones(4, 1), 0.1).exp()
+    tensor(4.)
+    """
+    logits = _cosines(image, recipe) / temperature
+    own = torch.arange(len(logits), device=logits.device)
+    to_recipe, to_image = (torch.nn.functional.cross_entropy(rows, own) for rows in (logits, logits.T))
+    return (to_recipe + to_image) / 2
+
+
+def circle(image: Tensor, recipe: Tensor, margin: float = 0.25, scale: float = 32.0) -> Tensor:
+    """Circle loss with the own item as the only positive, averaged over the anchors, both directions summed.
+
+        `L_i = log(1 + sum over j != i of exp(g (a_j (S_ij - m) - p (S_ii - 1 + m))))`
+
+    with the weights `a_j = [S_ij + m]+` and `p = [1 + m - S_ii]+`, which carry no gradient: a score is
+    pulled the harder the farther it is from where it should be.
+
+    Source: Sun et al., Circle loss, CVPR 2020, equations 6 and 8; g = 32 and m = 0.25 as in DAR.
+    """
+
+    def anchors(scores: Tensor) -> Tensor:
+        own = scores.diagonal()
+        pull = (1 + margin - own.detach()).clamp(min=0) * (own - 1 + margin)
+        push = (scores.detach() + margin).clamp(min=0) * (scores - margin)
+        same = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+        exponents = (scale * (push - pull[:, None])).masked_fill(same, _NONE)
+        return torch.nn.functional.softplus(torch.logsumexp(exponents, 1)).mean()
+
+    scores = _cosines(image, recipe)
+    return anchors(scores) + anchors(scores.T)
 
 
 def listwise(scores: Tensor) -> Tensor:
@@ -201,3 +340,48 @@ def _inverse_root(covariance: Tensor, ridge: float, floor: float) -> Tensor:
     # Zero, but it carries the gradient.
     change = vectors.T @ (covariance - covariance.detach()) @ vectors
     return torch.as_tensor(vectors @ (roots.reciprocal().diag() + slopes * share * change) @ vectors.T)
+
+
+# Hierarchical transformers (Salvador et al., CVPR 2021)
+
+
+def triplet_mean_all(image: Tensor, recipe: Tensor, margin: float) -> Tensor:
+    """Mean over all n^2 entries, zeros on the diagonal, summed over both directions (H-T as published).
+
+    It is `triplet_mean` times `(n - 1) / n`.
+
+    >>> triplet_mean_all(torch.ones(2, 1), torch.ones(2, 1), margin=0.5)
+    tensor(0.5000)
+    """
+    to_recipe, to_image = violations(image, recipe, margin)
+    return (to_recipe.clamp(min=0) + to_image.clamp(min=0)).mean()
+
+
+def between_parts(
+    vectors: Tensor,
+    present: Tensor,
+    project: Callable[[int, int, Tensor], Tensor],
+    loss: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor | None:
+    """Self-supervised loss of recipes: each part is to find the others of its own recipe, from n recipes.
+
+        `L = mean over ordered pairs of parts a != b of loss(e_a, P_ba(e_b))`
+
+    Only the recipes that have both parts enter a pair's term; a pair that fewer than two recipes have has
+    none, and without any term the result is None.
+
+    Args:
+        vectors: of the parts, `(n, parts, d)`.
+        present: which parts a recipe has, `(n, parts)`.
+        project: `(a, b, e_b)` -> `P_ba(e_b)`, `(m, d) -> (m, d)`.
+        loss: of two sides of m pairs, unit rows.
+
+    Source: Salvador et al. (CVPR 2021), the recipe loss; there every recipe has every part.
+    """
+    terms = []
+    for a, b in permutations(range(vectors.shape[1]), 2):
+        both = present[:, a] & present[:, b]
+        if both.sum() > 1:
+            query, value = vectors[both, a], project(a, b, vectors[both, b])
+            terms.append(loss(normalize(query.float(), dim=-1), normalize(value.float(), dim=-1)))
+    return torch.stack(terms).mean() if terms else None

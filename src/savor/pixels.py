@@ -1,4 +1,4 @@
-"""Raw inputs of methods that train the encoders: photos as pixels on one canvas, lines as word ids."""
+"""Raw inputs of methods that train their own encoders: photos as pixels on one canvas, lines as word ids."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
+from savor.errors import MethodError
 from savor.photos import open_photo
-from savor.recipe import PARTS
+from savor.recipe import PARTS, Recipe
 
 if TYPE_CHECKING:
-    from savor.recipe import Photo, Recipe
+    from savor.recipe import Photo
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Box = tuple[float, float, float, float]
@@ -35,14 +36,16 @@ class RawInput:
     """How a method wants to read photos and lines.
 
     Attributes:
-        canvas: height and width of all photos, in pixels.
+        canvas: height and width of all photos, in pixels; None for a method that reads word ids alone.
         tokenize: lines -> the ids of each, special ones included.
         training_canvas: height and width of augmented photos; None as the others.
+        lines_of: recipe and part -> the lines that are tokenized; None for those of the recipe.
     """
 
-    canvas: tuple[int, int]
+    canvas: tuple[int, int] | None
     tokenize: Callable[[Sequence[str]], list[list[int]]]
     training_canvas: tuple[int, int] | None = None
+    lines_of: Callable[[Recipe, str], Sequence[str]] | None = None
 
     def photos(
         self, photos: Sequence[Photo | None], rng: np.random.Generator | None = None
@@ -54,18 +57,25 @@ class RawInput:
 
         Raises:
             PhotoError: a photo cannot be read.
+            MethodError: there is no canvas.
         """
         # Drawn here, in order, so that the outcome does not hang on which thread comes first.
         seeds = [None] * len(photos) if rng is None else rng.integers(2**63, size=len(photos)).tolist()
-        canvas = self.canvas if rng is None else self.training_canvas or self.canvas
+        canvas = self._canvas if rng is None else self.training_canvas or self._canvas
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             arrays = list(pool.map(lambda photo, seed: _read(photo, canvas, seed), photos, seeds))
         return _stacked(arrays, canvas, [photo is not None for photo in photos])
 
     def images(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
         """Put upright RGB pictures on the canvas, likewise."""
-        arrays = [on_canvas(image, self.canvas) for image in images]
-        return _stacked(arrays, self.canvas, [True] * len(images))
+        arrays = [on_canvas(image, self._canvas) for image in images]
+        return _stacked(arrays, self._canvas, [True] * len(images))
+
+    @property
+    def _canvas(self) -> tuple[int, int]:
+        if self.canvas is None:
+            raise MethodError("this method reads photos as vectors of an encoder, not as pixels")
+        return self.canvas
 
     def recipes(self, recipes: Sequence[Recipe]) -> dict[str, Tensor]:
         """Tokenize recipes: `title_ids (b, t)`, `ingredients_ids (b, i, t)`, `instructions_ids (b, s, t)`.
@@ -75,7 +85,7 @@ class RawInput:
         """
         fields: dict[str, Tensor] = {}
         for part in PARTS:
-            lines = [recipe.lines(part) for recipe in recipes]
+            lines = [(self.lines_of or Recipe.lines)(recipe, part) for recipe in recipes]
             flat = [line for some in lines for line in some]
             ids = self.tokenize(flat) if flat else []
             values, mask = _padded(ids, [len(some) for some in lines])

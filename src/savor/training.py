@@ -227,7 +227,9 @@ class _Session:
         order = np.random.default_rng([self.seed, epoch])
         sums: dict[str, list[float]] = {name: [] for name in self.players}
         self.method.train()
-        for number, rows in enumerate(np.array_split(order.permutation(self.rows), self.batches)):
+        self.method.start_epoch(epoch, self.options.epochs)
+        batches = self.method.batches(self.features, self.rows, order, self.batches)
+        for number, rows in enumerate(batches):
             rate = self._set_rate((epoch - 1) * self.batches + number)
             self._step(rows, order, sums, epoch)
         self.method.end_epoch(self.features, self.rows)
@@ -235,6 +237,7 @@ class _Session:
             "epoch": epoch,
             "loss": {name: float(np.mean(values)) for name, values in sums.items() if values},
             "learning_rate": rate,
+            **self.method.logged(),
         }
         if self.val_rows is not None and (
             epoch % self.options.validate_every == 0 or epoch == self.options.epochs
@@ -379,7 +382,9 @@ def _scalars(folder: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
         def write(entry: dict[str, Any]) -> None:
             for player, loss in entry["loss"].items():
                 writer.add_scalar(f"loss/{player}", loss, entry["epoch"])
-            writer.add_scalar("learning_rate", entry["learning_rate"], entry["epoch"])
+            for name in ("learning_rate", "margin"):
+                if name in entry:
+                    writer.add_scalar(name, entry[name], entry["epoch"])
             for kind in ("val", "val_first_stage"):
                 for direction, scores in entry.get(kind, {}).items():
                     for name, value in scores.items():

@@ -100,3 +100,10 @@ def test_masked_words_are_not_looked_at(features: Features) -> None:
     images, recipes = method.encode_images(batch), method.encode_recipes(batch)
     other = replace(recipes, states=torch.where(recipes.mask[..., None], recipes.states, 5.0))
     assert torch.allclose(method.pair_scores(images, recipes), method.pair_scores(images, other), atol=1e-5)
+
+
+def test_the_margin_of_the_towers_follows_its_schedule(features: Features) -> None:
+    method = started(features, margin=0.3, margin_schedule="linear", margin_start=0.1, margin_step=0.05)
+    method.start_epoch(2, 9)
+    assert method.logged() == {"margin": pytest.approx(0.15)}
+    assert "margin.value" in method.state_dict()

@@ -101,3 +101,31 @@ def test_one_part_alone_reads_no_other(part: str, features: Features) -> None:
         assert torch.equal(before, method.embed_recipe(replace(batch, **others)))
         own = {part: getattr(batch, part).flip(-1)}
         assert not torch.allclose(before, method.embed_recipe(replace(batch, **own)))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epoch", "expected"),
+    [("fixed", 3, 0.4), ("linear", 3, 0.1 + 2 * 0.05), ("cosine", 3, 0.25), ("adaptive", 1, 0.1)],
+)
+def test_the_loss_has_the_margin_in_force(
+    schedule: str, epoch: int, expected: float, features: Features
+) -> None:
+    off = {"image_dropout": 0.0, "recipe_dropout": 0.0, "mining": "mean"}
+    options = {"margin": 0.4, "margin_schedule": schedule, "margin_start": 0.1, "margin_step": 0.05}
+    method = TripletMLP.build(features.dims, {**SMALL, **off, **options})
+    method.start_epoch(epoch, 5)
+    batch = features.batch(features.rows("val"), method.uses)
+    ((_, loss),) = method.losses(batch)
+    assert torch.allclose(
+        loss, triplet(method.embed_image(batch), method.embed_recipe(batch), expected, "mean")
+    )
+    assert method.logged() == {"margin": pytest.approx(expected)}
+
+
+def test_a_margin_schedule_is_state_and_a_fixed_margin_is_not() -> None:
+    fixed, linear, adaptive = (
+        set(TripletMLP.build(Dims(8, 4), {**SMALL, "margin_schedule": schedule}).state_dict())
+        for schedule in ("fixed", "linear", "adaptive")
+    )
+    assert linear - fixed == {"margin.value"}
+    assert adaptive - fixed == {"margin.value", "margin.shares"}

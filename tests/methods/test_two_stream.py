@@ -10,6 +10,7 @@ import torch
 
 from savor.errors import OptionError
 from savor.features import Dims, Features
+from savor.losses import triplet
 from savor.methods.two_stream import TEXTS, TwoStream, places
 
 SMALL = {"dim": 8, "width": 16, "heads": 2}
@@ -110,3 +111,12 @@ def test_places_are_centred_and_symmetric() -> None:
     assert torch.allclose(grid[:, :2], -grid[:, :2].flip(0))
     assert torch.allclose(grid[:, 2:], grid[:, :2].square())
     assert grid[0, :2].tolist() == pytest.approx([-0.5, -2 / 3])
+
+
+def test_the_margin_follows_its_schedule(features: Features) -> None:
+    method = TwoStream.build(features.dims, {**SMALL, "margin_schedule": "cosine", "margin_start": 0.1})
+    method.start_epoch(2, 3)
+    assert method.logged() == {"margin": pytest.approx(0.15)}
+    vectors = torch.eye(8)
+    expected = triplet(vectors, vectors, 0.15, "soft", 0.05)
+    assert torch.allclose(method.pair_loss(vectors, vectors, None), expected)

@@ -98,7 +98,7 @@ class Embedder:
 
     def encode_photos(self, images: Sequence[Image.Image]) -> Side:
         """Encode upright RGB pictures: vectors and, if the run re-ranks, the states its pair scorer needs."""
-        if self._raw is not None:
+        if self._raw is not None and "pixels" in self.photo_uses:
             return self._from_fields(self._raw.images(images), self._encode_images)
         grid = self.grid if "patches" in self.photo_uses else None
         return self._photo_columns(
@@ -107,7 +107,7 @@ class Embedder:
 
     def encode_recipes(self, recipes: Sequence[Recipe]) -> Side:
         """Encode recipes that have at least one line in any part, likewise."""
-        if self._raw is not None:
+        if self._raw is not None and "word_ids" in self.recipe_uses:
             return self._from_fields(self._raw.recipes(recipes), self._encode_recipes)
         fields = columns(encode_recipes(recipes, self.text_encoder, tokens="tokens" in self.recipe_uses))
         ids, rows = np.array([recipe.id for recipe in recipes]), np.arange(len(recipes))
@@ -129,7 +129,7 @@ class Embedder:
 
     def stored_photos(self, features: Features, rows: Array) -> Side:
         """Encode all photos of some recipes from stored features, one after the other, likewise."""
-        if self._raw is not None:
+        if "pixels" in self.photo_uses:
             return self._stored_pixels([photo for row in rows for photo in features.photos(int(row))])
         fields = {}
         for name in {"image", *self.photo_uses}:

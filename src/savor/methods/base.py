@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from savor.batch import Encoded
 from savor.errors import MethodError, OptionError
-from savor.layers import given
+from savor.layers import Standardise, given, part_vectors, projector, unit
+from savor.recipe import PARTS
+from savor.schedules import Margin
 from savor.training import TrainingOptions, train
 
 if TYPE_CHECKING:
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-__all__ = ["Encoded", "Method", "above_zero", "at_least", "dropouts", "photo_vectors"]
+TEXTS = ("all", *PARTS)
+
+__all__ = ["TEXTS", "Encoded", "Method", "Perceptrons", "above_zero", "at_least", "dropouts", "photo_vectors"]
 
 
 class Method(nn.Module):
@@ -154,6 +158,26 @@ class Method(nn.Module):
         Called before every training, a resumed one too.
         """
 
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Set what changes from epoch to epoch, counted from 1: the margin, where a schedule says so.
+
+        What it sets must follow from its arguments and the state: it is called on resuming, too.
+        """
+        for module in self.modules():
+            if isinstance(module, Margin):
+                module.start_epoch(epoch, epochs)
+
+    def batches(
+        self, features: Features, rows: Array, rng: np.random.Generator, count: int
+    ) -> Sequence[Array]:
+        """Divide the training rows into the batches of an epoch: `count`, or fewer, of two rows or more."""
+        return np.array_split(rng.permutation(rows), count)
+
+    def logged(self) -> dict[str, float]:
+        """Return what joins the log entry of an epoch: the margin that was in force, where there is one."""
+        margins = [module for module in self.modules() if isinstance(module, Margin)]
+        return {"margin": round(margins[0].now, 6)} if margins else {}
+
     def end_epoch(self, features: Features, rows: Array) -> None:
         """Solve for what follows from the weights and the training rows, before validation."""
 
@@ -193,6 +217,76 @@ class Method(nn.Module):
             recipes.append(self.embed_recipe(batch).float().cpu().numpy())
         self.train(training)
         return np.concatenate(images), np.concatenate(recipes)
+
+
+class Perceptrons(Method):
+    """Two separate perceptrons on frozen features, for any loss of pairs.
+
+    The recipe is its three part vectors side by side, each the mean of the part's line vectors. A part that
+    a recipe lacks is a learned vector, so that recipes of which only the title is known take part.
+
+    Args:
+        dims: widths of the features.
+        dim: width of the shared space.
+        text: `all`, or the one part that is read.
+        hidden: width of the hidden layers.
+        image_dropout: share of the photo's inputs and hidden units dropped.
+        recipe_dropout: share of the recipe's.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        *,
+        dim: int = 1024,
+        text: str = "all",
+        hidden: int = 2048,
+        image_dropout: float = 0.5,
+        recipe_dropout: float = 0.1,
+    ) -> None:
+        super().__init__(dims)
+        if text not in TEXTS:
+            raise OptionError(f"text={text!r}: choose one of {', '.join(TEXTS)}")
+        at_least(1, dim=dim, hidden=hidden)
+        dropouts(image_dropout=image_dropout, recipe_dropout=recipe_dropout)
+        self.parts = PARTS if text == "all" else (text,)
+        self.standardise = Standardise(dims.image)
+        self.image_tower = projector(dims.image, hidden, dim, image_dropout)
+        self.recipe_tower = projector(len(self.parts) * dims.text, hidden, dim, recipe_dropout)
+        self.missing = nn.Parameter(torch.zeros(len(self.parts), dims.text))
+        # Sentence vectors have unit length, entries of size 1 / sqrt(d); the photo's are standardised to 1.
+        self.scale = dims.text**0.5
+
+    def prepare(self, features: Features, rows: Array) -> None:
+        """Learn the mean and spread of the training photos' vectors."""
+        self.standardise.learn(photo_vectors(features, rows))
+
+    def embed_image(self, batch: Batch) -> Tensor:
+        """Embed photos, `(b, dim)`, unit rows."""
+        return unit(self.image_vectors(batch))
+
+    def embed_recipe(self, batch: Batch) -> Tensor:
+        """Embed recipes, `(b, dim)`, unit rows."""
+        return unit(self.recipe_vectors(batch))
+
+    def image_vectors(self, batch: Batch) -> Tensor:
+        """Return the photos' vectors before normalisation, `(b, dim)`."""
+        return torch.as_tensor(self.image_tower(self.standardise(given(batch.image, "image"))))
+
+    def recipe_vectors(self, batch: Batch) -> Tensor:
+        """Return the recipes' vectors before normalisation, `(b, dim)`."""
+        vectors, mask = part_vectors(batch, self.parts)
+        filled = torch.where(mask[..., None], vectors, self.missing) * self.scale
+        return torch.as_tensor(self.recipe_tower(filled.flatten(1)))
+
+    def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        """Yield the loss of both towers."""
+        image, recipe = self.embed_image(batch), self.embed_recipe(batch)
+        yield "towers", self.pair_loss(image, recipe, batch)
+
+    def pair_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of embeddings, `(b, dim)` each."""
+        raise NotImplementedError
 
 
 def at_least(least: float, **options: float) -> None:

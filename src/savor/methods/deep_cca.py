@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from savor.errors import OptionError
 from savor.layers import Standardise, given, part_vectors, projector
 from savor.losses import total_correlation
-from savor.methods.base import Method, at_least, dropouts
+from savor.methods.base import TEXTS, Method, at_least, dropouts
 from savor.methods.cca import part_means, solve_cca
-from savor.methods.triplet_mlp import TEXTS
 from savor.recipe import PARTS
 from savor.training import TrainingOptions
 

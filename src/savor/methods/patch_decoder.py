@@ -51,7 +51,10 @@ class PatchDecoder(TwoStream):
         width: width of the towers' encoders.
         layers: of each encoder.
         heads: attention heads of each of them.
-        margin: margin of the triplet loss, in cosine.
+        margin: margin of the triplet loss, in cosine; of a schedule the largest.
+        margin_schedule: `fixed`, `linear`, `cosine` or `adaptive` (`savor.schedules.Margin`).
+        margin_start: the smallest margin of a schedule.
+        margin_step: growth of a `linear` one in an epoch.
         mining: `mean`, `sum`, `active`, `hardest`, `semi_hard` or `soft`.
         temperature: of `soft` mining, in cosine; also of the draw of hard negatives.
         dropout: inside encoders and decoder.
@@ -86,6 +89,9 @@ class PatchDecoder(TwoStream):
         layers: int = 1,
         heads: int = 4,
         margin: float = 0.2,
+        margin_schedule: str = "fixed",
+        margin_start: float = 0.05,
+        margin_step: float = 0.005,
         mining: str = "soft",
         temperature: float = 0.05,
         dropout: float = 0.0,
@@ -101,6 +107,9 @@ class PatchDecoder(TwoStream):
             layers=layers,
             heads=heads,
             margin=margin,
+            margin_schedule=margin_schedule,
+            margin_start=margin_start,
+            margin_step=margin_step,
             mining=mining,
             temperature=temperature,
             dropout=dropout,

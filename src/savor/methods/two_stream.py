@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from savor.errors import OptionError
 from savor.layers import AttentionPool, Standardise, given, packed, rearranged, self_attention, unit
 from savor.losses import check_mining, triplet
-from savor.methods.base import Method, above_zero, at_least, dropouts, photo_vectors
-from savor.methods.triplet_mlp import TEXTS, TripletMLP
+from savor.methods.base import TEXTS, Method, Perceptrons, above_zero, at_least, dropouts, photo_vectors
 from savor.recipe import PARTS
+from savor.schedules import Margin
 from savor.training import TrainingOptions
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ class TwoStream(Method):
         layers: of each encoder.
         heads: attention heads of each layer.
         text: `all`, or the one part that is read.
-        margin: margin of the triplet loss, in cosine.
+        margin: margin of the triplet loss, in cosine; of a schedule the largest.
+        margin_schedule: `fixed`, `linear`, `cosine` or `adaptive` (`savor.schedules.Margin`).
+        margin_start: the smallest margin of a schedule.
+        margin_step: growth of a `linear` one in an epoch.
         mining: `mean`, `sum`, `active`, `hardest`, `semi_hard` or `soft`.
         temperature: of `soft` mining, in cosine.
         dropout: inside the encoders.
@@ -78,6 +81,9 @@ class TwoStream(Method):
         heads: int = 4,
         text: str = "all",
         margin: float = 0.2,
+        margin_schedule: str = "fixed",
+        margin_start: float = 0.05,
+        margin_step: float = 0.005,
         mining: str = "soft",
         temperature: float = 0.05,
         dropout: float = 0.0,
@@ -89,16 +95,16 @@ class TwoStream(Method):
         if text not in TEXTS:
             raise OptionError(f"text={text!r}: choose one of {', '.join(TEXTS)}")
         check_mining(mining)
-        at_least(0, margin=margin)
         above_zero(temperature=temperature)
         at_least(1, dim=dim, width=width, layers=layers, heads=heads, words=words)
         dropouts(dropout=dropout, image_dropout=image_dropout, recipe_dropout=recipe_dropout)
         if width % heads:
             raise OptionError(f"width={width}: must be a multiple of heads={heads}")
         self.text, self.words = text, words
-        self.margin, self.mining, self.temperature = margin, mining, temperature
+        self.margin = Margin(margin, margin_schedule, margin_start, margin_step)
+        self.mining, self.temperature = mining, temperature
         self.parts = PARTS if text == "all" else (text,)
-        self.whole = TripletMLP(dims, dim=dim, text=text) if whole else None
+        self.whole = Perceptrons(dims, dim=dim, text=text) if whole else None
         self.image_tower = PhotoStream(dims.image, dim, width, heads, layers, dropout, image_dropout)
         self.recipe_tower = TextStream(
             dims.text, dim, width, heads, layers, dropout, recipe_dropout, self.parts
@@ -143,7 +149,7 @@ class TwoStream(Method):
 
     def pair_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
         """Return the triplet loss of embeddings, `(b, dim)` each."""
-        return triplet(image, recipe, self.margin, self.mining, self.temperature)
+        return triplet(image, recipe, self.margin(image, recipe), self.mining, self.temperature)
 
     def embed_patches(self, batch: Batch) -> Tensor:
         """Return each patch's share of the photo's vector before normalisation, `(b, p, dim)`.
