@@ -31,7 +31,7 @@ def correlation(scores: np.ndarray) -> float:
     return float(((places @ places.T).sum() - n) / (n * (n - 1)))
 
 
-def photo_share(scores: np.ndarray) -> float:
+def pair_share(scores: np.ndarray) -> float:
     """Return the share of the variance of `(n, m)` that is neither the row's mean nor the column's."""
     left = scores - scores.mean(0) - scores.mean(1, keepdims=True) + scores.mean()
     return float(left.var() / scores.var())
@@ -62,7 +62,7 @@ def main() -> None:
         print(f"own photo        {figures(scores, np.arange(n))}")
         print(f"another's photo  {figures(scores[others], np.arange(n))}")
         print(f"rank correlation of two photos' lists {correlation(scores):.3f}")
-        print(f"share of the scores' variance that is the photo's {photo_share(scores):.4f}")
+        print(f"share of the scores' variance that is the pair's {pair_share(scores):.4f}")
 
 
 if __name__ == "__main__":

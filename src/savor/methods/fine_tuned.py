@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from savor.batch import Batch, places
 from savor.errors import OptionError
-from savor.layers import given
+from savor.layers import drawn, given
 from savor.methods.base import Method, at_least
 from savor.methods.triplet_mlp import TripletMLP
 from savor.methods.two_stream import TwoStream
@@ -217,10 +217,7 @@ class FineTuned(Method):
 
     def _drawn(self, part: str, mask: Tensor) -> Tensor:
         """Keep `lines` random lines of each recipe's part while training, all of them otherwise."""
-        if not self.training or part == "title" or mask.shape[1] <= self.lines:
-            return mask
-        drawn = torch.rand(mask.shape, device=mask.device).masked_fill(~mask, -1).topk(self.lines, dim=1)
-        return torch.zeros_like(mask).scatter(1, drawn.indices, True) & mask
+        return drawn(mask, self.lines) if self.training and part != "title" else mask
 
     def _words(self, states: Tensor, own: Tensor, where: Tensor, count: int) -> dict[str, Tensor]:
         """Lay out the states of the lines' words by recipe, at most `head.words` of each, evenly spread.
