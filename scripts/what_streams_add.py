@@ -17,7 +17,7 @@ import torch
 
 from savor.batch import Batch
 from savor.features import Features
-from savor.layers import masked_mean, unit
+from savor.layers import masked_mean
 from savor.methods.two_stream import TwoStream
 from savor.recipe import PARTS
 from savor.runs import open_run
@@ -54,12 +54,9 @@ def main() -> None:
         "as it is": (photo, recipe),
         "all patches their mean": (lambda batch: photo(mean_patches(batch)), recipe),
         "all words their part's mean": (photo, lambda batch: recipe(mean_words(batch))),
-        "patches left out": (lambda batch: unit(whole.image_vectors(batch)), recipe),
-        "words left out": (photo, lambda batch: unit(whole.recipe_vectors(batch))),
-        "both left out": (
-            lambda batch: unit(whole.image_vectors(batch)),
-            lambda batch: unit(whole.recipe_vectors(batch)),
-        ),
+        "patches left out": (whole.embed_image, recipe),
+        "words left out": (photo, whole.embed_recipe),
+        "both left out": (whole.embed_image, whole.embed_recipe),
     }
     print(f"{features.fingerprint}, {arguments.split}, pool of {len(rows)}, {arguments.run}")
     with torch.inference_mode():

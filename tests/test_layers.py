@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from savor.batch import Batch
 from savor.errors import MethodError
 from savor.layers import (
+    Hubs,
     LastState,
     LineLSTMs,
     SequenceEncoder,
@@ -193,3 +194,41 @@ def test_lines_are_drawn_from_those_there_are(rows: list[list[bool]], most: int)
     kept = drawn(mask, most)
     assert not (kept & ~mask).any()
     assert kept.sum(1).tolist() == mask.sum(1).clamp(max=most).tolist()
+
+
+@examples(st.integers(1, 12), st.integers(1, 6), st.integers(1, 5), st.integers(0, 10**6))
+def test_hubs_take_the_mean_of_the_nearest_from_both_sides(
+    kept: int, nearest: int, rows: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    image, recipe, photos, recipes = (
+        unit(torch.randn(n, 7, generator=generator)) for n in (kept, kept, rows, rows + 1)
+    )
+    hubs = Hubs(7, 12, nearest)
+    hubs.learn(image, recipe)
+    found = hubs.photos(photos) @ hubs.recipes(recipes).T
+    for i, photo in enumerate(photos):
+        for j, other in enumerate(recipes):
+            to_recipes = sorted(float(photo @ one) for one in recipe)[-nearest:]
+            to_photos = sorted(float(other @ one) for one in image)[-nearest:]
+            expected = float(photo @ other)
+            for near in (to_recipes, to_photos):
+                expected -= sum(near) / len(near) / 2
+            assert found[i, j].item() == pytest.approx(expected / 3, abs=2e-3)  # kept in half precision
+    for side in (hubs.photos(photos), hubs.recipes(recipes)):
+        assert torch.allclose(side.norm(dim=1), torch.ones(len(side)), atol=1e-5)
+
+
+def test_hubs_change_no_order_before_they_are_learned() -> None:
+    vectors = unit(torch.randn(4, 5))
+    hubs = Hubs(5, 3)
+    assert torch.allclose(hubs.photos(vectors) @ hubs.recipes(vectors).T, vectors @ vectors.T / 3, atol=1e-6)
+
+
+def test_a_hub_no_longer_comes_before_the_right_answer() -> None:
+    photo, own, hub = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.8, 0.6]]), torch.tensor([[0.9, -0.4359]])
+    assert (photo @ hub.T).item() > (photo @ own.T).item()
+    hubs = Hubs(2, 4, nearest=2)
+    hubs.learn(torch.tensor([[0.9, -0.4359], [0.8, -0.6]]), torch.zeros(2, 2))
+    found = hubs.photos(photo) @ torch.cat([hubs.recipes(own), hubs.recipes(hub)]).T
+    assert found[0, 0] > found[0, 1]

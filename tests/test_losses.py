@@ -15,8 +15,11 @@ from savor.errors import OptionError
 from savor.losses import (
     MINING,
     active_share,
+    batch_hard,
     between_parts,
     circle,
+    classes_told,
+    gradient_penalty,
     hard_negatives,
     info_nce,
     lifted_structure,
@@ -24,6 +27,9 @@ from savor.losses import (
     pairwise,
     semantic_triplet,
     semantic_violations,
+    standard_normal_divergence,
+    taken_for_real,
+    told_apart,
     total_correlation,
     triplet,
     triplet_mean,
@@ -518,3 +524,77 @@ def test_parts_are_compared_in_both_orders_where_both_are_there() -> None:
     one, two = (torch.nn.functional.normalize(vectors[:2, k], dim=-1) for k in (0, 1))
     assert torch.allclose(found, (one - two).abs().sum())
     assert between_parts(vectors, present & torch.tensor([True, False, True]), None, loss) is None
+
+
+def batch_hard_twin(image: Tensor, recipe: Tensor, margin: float) -> float:
+    rows = [(k, row) for side in (image, recipe) for k, row in enumerate(side)]
+    total = 0.0
+    for place, (pair, row) in enumerate(rows):
+        partner = rows[(place + len(image)) % len(rows)][1]
+        strangers = [float((row - other).norm()) for k, other in rows if k != pair]
+        if strangers:
+            total += max(0.0, margin + float((row - partner).norm()) - min(strangers))
+    return total / len(rows)
+
+
+@given(n=st.integers(1, 6), seed=st.integers(0, 10**6), margin=st.floats(0.0, 1.0))
+def test_batch_hard_equals_its_twin(n: int, seed: int, margin: float) -> None:
+    image, recipe = unit(n, 3, seed), unit(n, 3, seed + 1)
+    found = float(batch_hard(image, recipe, margin))
+    assert found == pytest.approx(batch_hard_twin(image, recipe, margin), abs=1e-5)
+
+
+def test_batch_hard_looks_within_a_modality_too() -> None:
+    # Each pair is one point, sqrt(2) from the other's photo and recipe alike: 1.5 + 0 - sqrt(2).
+    rows = torch.eye(2, dtype=torch.float64)
+    assert float(batch_hard(rows, rows, 1.5)) == pytest.approx(1.5 - math.sqrt(2), abs=1e-5)
+    # Equal photos of two pairs: an anchor's nearest stranger is the other photo at distance 0.
+    same = torch.tensor([[1.0, 0.0], [1.0, 0.0]], requires_grad=True)
+    value = batch_hard(same, torch.eye(2), 0.3)
+    value.backward()
+    # Photos: 0.3 + 0 and 0.3 + sqrt(2); recipes: their nearest stranger is sqrt(2) or 0 away.
+    assert float(value.detach()) == pytest.approx((0.3 + 0.3 + math.sqrt(2) + 0.3 + 0.3) / 4, abs=1e-5)
+    assert torch.isfinite(same.grad).all()
+
+
+def test_the_gradient_penalty_is_that_of_the_slope() -> None:
+    # A linear critic of slope (3, 4) has a gradient of length 5 everywhere: (5 - 1)^2.
+    slope = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+    value = gradient_penalty(lambda rows: rows @ slope, torch.randn(5, 2), torch.randn(5, 2))
+    assert float(value.detach()) == pytest.approx(16, rel=1e-5)
+    value.backward()
+    assert torch.allclose(slope.grad, 2 * 4 * slope.detach() / 5, rtol=1e-4)
+
+
+def test_the_gradient_penalty_looks_between_real_and_fake() -> None:
+    seen = []
+
+    def critic(rows: Tensor) -> Tensor:
+        seen.append(rows.detach())
+        return (2 * rows).sum(1)
+
+    gradient_penalty(critic, torch.full((50, 1), 3.0), torch.full((50, 1), 7.0))
+    assert 3 < seen[0].min() < 4 < 6 < seen[0].max() < 7
+
+
+def test_a_critic_and_its_generator_by_hand() -> None:
+    real, fake = torch.tensor([math.log(3.0)]), torch.tensor([-math.log(3.0), math.log(3.0)])
+    # s(log 3) = 3/4 and s(-log 3) = 1/4.
+    right, wrong = -math.log(3 / 4), -math.log(1 / 4)
+    assert float(told_apart(real, fake)) == pytest.approx((right + (right + wrong) / 2) / 2)
+    assert float(taken_for_real(fake)) == pytest.approx((wrong + right) / 2)
+
+
+@given(mean=st.floats(-3, 3), log_variance=st.floats(-3, 3))
+def test_the_divergence_is_that_of_torch(mean: float, log_variance: float) -> None:
+    normal = torch.distributions.Normal
+    expected = torch.distributions.kl_divergence(normal(mean, math.exp(log_variance / 2)), normal(0.0, 1.0))
+    found = standard_normal_divergence(torch.tensor([[mean]]), torch.tensor([[log_variance]]))
+    assert float(found) == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_items_without_a_class_do_not_count() -> None:
+    logits = torch.tensor([[0.0, 1.0, 2.0], [9.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    expected = torch.nn.functional.cross_entropy(logits[[0, 2]], torch.tensor([2, 1]))
+    assert torch.allclose(classes_told(logits, torch.tensor([2, 0, 1])), expected)
+    assert float(classes_told(logits, torch.zeros(3, dtype=torch.long))) == 0

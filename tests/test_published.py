@@ -88,7 +88,7 @@ def padded(lines: list[list[int]]) -> torch.Tensor:
 def test_a_converted_checkpoint_embeds_as_the_published_model(folder: Path, model: Published) -> None:
     method = convert(folder)
     assert method.options["faithful"]
-    assert (method.margin, method.dims.image, method.training) == (0.25, IMAGE, False)
+    assert (method.margin.now, method.dims.image, method.training) == (0.25, IMAGE, False)
     title, (first, second, third) = [[1, 3, 4, 2]], ([1, 5, 6, 7, 2], [1, 8, 2], [1, 11, 9, 2])
     long = [1, 10, *range(3, 11), *range(3, 8)]  # 15 ids: the rest and the end are cut off
     expected = model(padded(title), padded([first, second, third]), padded([long, [1, 4, 2]]))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from savor.errors import MethodError
+from savor.errors import DataError, MethodError
 from savor.recipe import PARTS
+from savor.vocabulary import SPECIAL, UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import ArrayLike
 
     from savor.batch import Batch
 
@@ -155,6 +159,72 @@ def unit(vectors: Tensor) -> Tensor:
     return nn.functional.normalize(vectors.to(torch.promote_types(vectors.dtype, torch.float32)), dim=-1)
 
 
+class Hubs(nn.Module):
+    """Takes from each cosine how near both sides are to everything (CSLS), `(b, dim) -> (b, dim + 4)`.
+
+        `s'(v, r) = (s(v, r) - h(v) / 2 - h(r) / 2) / 3`
+
+    h(v) is the mean cosine of a photo with the `nearest` of the recipes kept from training, h(r) that of a
+    recipe with the photos kept. Hubs, items that are near to everything, push the right answer down in many
+    lists; h takes that back. Four more numbers make the corrected score a cosine of unit rows again:
+
+        `[v, 1, -h(v)/2, sqrt(1 - h(v)^2/4), 0] / sqrt 3`, `[r, -h(r)/2, 1, 0, sqrt(1 - h(r)^2/4)] / sqrt 3`
+
+    Before `learn`, h is 0. What is kept is the state: embeddings, no texts and no pictures.
+
+    Args:
+        dim: width of the embeddings.
+        size: pairs kept, at most.
+        nearest: how many of them count, fewer where fewer were kept.
+
+    Source: Conneau et al., Word translation without parallel data (ICLR 2018), equation 2; with a bank of
+    training queries, Bogolin et al., Querybank normalisation (CVPR 2022).
+    """
+
+    kept_images: Tensor
+    kept_recipes: Tensor
+    kept: Tensor
+
+    def __init__(self, dim: int, size: int, nearest: int = 30) -> None:
+        super().__init__()
+        self.size, self.nearest = size, nearest
+        for name in ("kept_images", "kept_recipes"):
+            self.register_buffer(name, torch.zeros(size, dim, dtype=torch.float16))
+        self.register_buffer("kept", torch.tensor(0))
+
+    def learn(self, images: ArrayLike, recipes: ArrayLike) -> None:
+        """Keep the embeddings of at most `size` pairs, `(n, dim)` unit rows each."""
+        for bank, vectors in ((self.kept_images, images), (self.kept_recipes, recipes)):
+            rows = torch.as_tensor(vectors)[: self.size]
+            bank.zero_()
+            bank[: len(rows)] = rows.to(bank)
+        self.kept.fill_(len(rows))
+
+    def photos(self, vectors: Tensor) -> Tensor:
+        """Return the corrected rows of photos, `(b, dim + 4)`, unit rows."""
+        one, half, rest, zero = self._columns(vectors, self.kept_recipes)
+        return torch.cat([vectors, one, half, rest, zero], 1) / 3**0.5
+
+    def recipes(self, vectors: Tensor) -> Tensor:
+        """Return the corrected rows of recipes, `(b, dim + 4)`, unit rows."""
+        one, half, rest, zero = self._columns(vectors, self.kept_images)
+        return torch.cat([vectors, half, one, zero, rest], 1) / 3**0.5
+
+    def unscaled(self, products: Tensor, width: int) -> Tensor:
+        """Bring products of rows of a width to the scale of cosines: those of corrected rows are a third."""
+        return 3 * products if width == self.kept_images.shape[1] + 4 else products
+
+    def _columns(self, vectors: Tensor, bank: Tensor) -> tuple[Tensor, ...]:
+        """Return columns `(b, 1)`: ones, -h / 2, what then lacks to length 1, and zeros."""
+        one = vectors.new_ones(len(vectors), 1)
+        count = int(self.kept)
+        half = torch.zeros_like(one)
+        if count:
+            cosines = vectors @ bank[:count].to(vectors.dtype).T
+            half = cosines.topk(min(self.nearest, count), 1).values.mean(1, keepdim=True) / 2
+        return one, -half, (1 - half.square()).clamp(min=0).sqrt(), torch.zeros_like(one)
+
+
 def rearranged(values: Tensor, positions: Tensor) -> Tensor:
     """Pick values along the second axis, `(b, n, d), (b, m) -> (b, m, d)`."""
     return values.gather(1, positions[..., None].expand(-1, -1, values.shape[-1]))
@@ -174,6 +244,37 @@ class AttentionPool(nn.Module):
         """Return the weights of the states."""
         scores = self.query(states)[..., 0].masked_fill(~never_empty(mask), -torch.inf)
         return torch.as_tensor(scores.softmax(1) * mask)
+
+
+class WordEmbedding(nn.Module):
+    """One learned vector a word; the vocabulary is part of the state, so that a run needs no other file."""
+
+    letters: Tensor
+    vocabulary: Vocabulary
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(0, width))
+        self.register_buffer("letters", torch.empty(0, dtype=torch.uint8))
+        self.learn(Vocabulary((*SPECIAL, UNKNOWN)))
+
+    def learn(self, vocabulary: Vocabulary) -> None:
+        """Take a vocabulary, with random vectors."""
+        self.vocabulary = vocabulary
+        text = np.frombuffer(vocabulary.to_json().encode(), np.uint8)
+        self.letters = torch.from_numpy(text.copy()).to(self.weight.device)
+        # In place: an optimiser may own the parameter already.
+        self.weight.data = torch.randn(len(vocabulary), self.weight.shape[1], device=self.weight.device)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        """Take the vocabulary of the state first: its size is that of the weights."""
+        letters = state_dict.get(f"{prefix}letters")
+        if letters is not None:
+            try:
+                self.learn(Vocabulary.from_json(letters.cpu().numpy().tobytes()))
+            except DataError as error:
+                raise MethodError(f"the vocabulary in the weights is damaged ({error})") from error
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
 
 class SequenceEncoder(nn.Module):

@@ -385,3 +385,94 @@ def between_parts(
             query, value = vectors[both, a], project(a, b, vectors[both, b])
             terms.append(loss(normalize(query.float(), dim=-1), normalize(value.float(), dim=-1)))
     return torch.stack(terms).mean() if terms else None
+
+
+# Adversarial methods: ACME (Wang et al., CVPR 2019) and those built on it
+
+
+def batch_hard(image: Tensor, recipe: Tensor, margin: float) -> Tensor:
+    """Mean over 2n anchors of the violation by the nearest stranger among all 2n rows, in Euclidean distance.
+
+        `[m + d(a, p) - min over strangers s of d(a, s)]+`, `d(a, b) = sqrt(2 - 2 a'b)` for unit rows
+
+    Photos and recipes, `(n, dim)` each, are anchors alike; p is the anchor's partner, strangers are the rows
+    of either kind that belong to other pairs. A single pair gives 0.
+
+    Source: ACME's code (Wang et al., CVPR 2019), after Hermans et al., arXiv 1703.07737.
+
+    >>> batch_hard(torch.eye(2), torch.eye(2), margin=2.0)  # 2 + 0 - sqrt(2)
+    tensor(0.5858)
+    """
+    rows = torch.cat([image, recipe])
+    # The floor keeps the square root's gradient finite where two rows are equal.
+    distances = (2 - 2 * _cosines(rows, rows)).clamp(min=1e-12).sqrt()
+    pair = torch.arange(len(image), device=rows.device).repeat(2)
+    own = distances.diagonal(len(image)).repeat(2)
+    strangers = distances.masked_fill(pair[:, None] == pair, -_NONE)
+    return (margin + own - strangers.amin(1)).clamp(min=0).mean()
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    """Mean of `(|gradient of the critic at x| - 1)^2`, x at random between real and fake rows, in fp32.
+
+    `x_i = u_i real_i + (1 - u_i) fake_i`, u uniform; `(n, d), (n, d) -> ()`.
+
+    Source: Gulrajani et al., Improved training of Wasserstein GANs, NeurIPS 2017, algorithm 1.
+
+    >>> gradient_penalty(lambda rows: (3 * rows).sum(1), torch.ones(2, 1), torch.zeros(2, 1))
+    tensor(4.)
+    """
+    with torch.autocast(real.device.type, enabled=False):
+        real, fake = real.detach().float(), fake.detach().float()
+        share = torch.rand(len(real), 1, device=real.device)
+        between = (share * real + (1 - share) * fake).requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+        return torch.as_tensor((gradient.norm(dim=1) - 1).square().mean())
+
+
+def told_apart(real: Tensor, fake: Tensor) -> Tensor:
+    """Cross-entropy of a critic that says real or fake, from logits of any shape, averaged over both.
+
+    `L = (mean of -log s(real) + mean of -log(1 - s(fake))) / 2`, s the logistic function; log 2 for a critic
+    that cannot tell.
+
+    >>> told_apart(torch.zeros(3), torch.zeros(3)).exp()
+    tensor(2.)
+    """
+    softplus = torch.nn.functional.softplus
+    return (softplus(-real.float()).mean() + softplus(fake.float()).mean()) / 2
+
+
+def taken_for_real(fake: Tensor) -> Tensor:
+    """Loss of a generator under `told_apart`, the non-saturating one: mean of `-log s(fake)`.
+
+    Source: Goodfellow et al., Generative adversarial nets, NIPS 2014, section 3.
+
+    >>> taken_for_real(torch.zeros(3)).exp()
+    tensor(2.)
+    """
+    return torch.nn.functional.softplus(-fake.float()).mean()
+
+
+def standard_normal_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of `N(mean, exp(log_variance))` from N(0, 1), averaged over all entries.
+
+        `(mean^2 + exp(log_variance) - 1 - log_variance) / 2`
+
+    Source: StackGAN's conditioning augmentation (Zhang et al., ICCV 2017, equation 2); the code averages.
+
+    >>> standard_normal_divergence(torch.full((2, 3), 2.0), torch.zeros(2, 3))
+    tensor(2.)
+    """
+    mean, log_variance = mean.float(), log_variance.float()
+    return (mean.square() + log_variance.exp() - 1 - log_variance).mean() / 2
+
+
+def classes_told(logits: Tensor, category: Tensor) -> Tensor:
+    """Cross-entropy over title classes, `(n, classes), (n,) -> ()`, averaged over the items that have one.
+
+    Class 0 is no class; without any named item the loss is 0.
+    """
+    named = category > 0
+    losses = torch.nn.functional.cross_entropy(logits.float(), category, reduction="none")
+    return (losses * named).sum() / named.sum().clamp(min=1)

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from savor.distributed import average_buffers, average_gradients, is_main, own_share, wait_for_all, world_size
 from savor.errors import MethodError, OptionError, UsageError
 from savor.evaluation import evaluate
 from savor.hardware import cpu_has_bf16
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from savor.methods.base import Method
 
 Array = np.ndarray[Any, np.dtype[Any]]
-LOG, STATE = "log.jsonl", "state.safetensors"
+LOG, STATE, SAMPLES = "log.jsonl", "state.safetensors", "samples"
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def train(
         while not session.over:
             entry = session.run_epoch()
             session.save()
-            scalars(entry)
+            scalars(entry, session.samples())
             if on_epoch is not None:
                 on_epoch(entry)
     session.finish()
@@ -194,8 +195,8 @@ class _Session:
             for name, owned in self.players.items()
         }
         wanted = max(round(len(rows) / options.batch_size), min(options.min_batches, len(rows) // 16))
-        # No batch of one: it has no negatives, and batch norm refuses it.
-        self.batches = max(1, min(wanted, len(rows) // 2))
+        # No share of one: it has no negatives, and batch norm refuses it.
+        self.batches = max(1, min(wanted, len(rows) // (2 * world_size())))
         self.log: list[dict[str, Any]] = []
         self.best: dict[str, Tensor] = {}
         method.look_at(features, rows)
@@ -205,6 +206,7 @@ class _Session:
         if not self.restore():
             torch.manual_seed(self.seed)
             self.method.prepare(self.features, self.rows)
+        wait_for_all()
 
     @property
     def best_epoch(self) -> int:
@@ -232,6 +234,7 @@ class _Session:
         for number, rows in enumerate(batches):
             rate = self._set_rate((epoch - 1) * self.batches + number)
             self._step(rows, order, sums, epoch)
+        average_buffers(self.method)
         self.method.end_epoch(self.features, self.rows)
         entry: dict[str, Any] = {
             "epoch": epoch,
@@ -257,7 +260,8 @@ class _Session:
         self, rows: Array, order: np.random.Generator, sums: dict[str, list[float]], epoch: int
     ) -> None:
         method = self.method
-        batch = self.features.batch(rows, method.uses, words=method.words, rng=order, raw=method.raw)
+        shared = own_share(rows)
+        batch = self.features.batch(shared, method.uses, words=method.words, rng=order, raw=method.raw)
         batch = batch.to(self.device)
         losses = method.losses(batch)
         while True:
@@ -270,9 +274,10 @@ class _Session:
                 raise MethodError(f"the loss of {player!r} became {loss.item()} in epoch {epoch}; {CALMER}")
             self.optimisers[player].zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            groups = self.optimisers[player].param_groups
+            owned = [parameter for group in groups for parameter in group["params"]]
+            average_gradients(owned)
             if self.options.clip:
-                groups = self.optimisers[player].param_groups
-                owned = [parameter for group in groups for parameter in group["params"]]
                 torch.nn.utils.clip_grad_norm_(owned, self.options.clip)
             self.optimisers[player].step()
             sums[player].append(loss.item())
@@ -291,9 +296,22 @@ class _Session:
                 group["lr"] = rate * group.get("factor", 1.0)
         return rate
 
+    def samples(self) -> Array | None:
+        """Write what the method shows of itself after an epoch, `samples/epoch-NN.png`, and return it."""
+        if self.folder is None or not is_main():
+            return None
+        picture = self.method.samples(self.features, self.rows if self.val_rows is None else self.val_rows)
+        if picture is not None:
+            from PIL import Image
+
+            file = self.folder / SAMPLES / f"epoch-{len(self.log):02d}.png"
+            file.parent.mkdir(exist_ok=True)
+            replace(file, lambda part: Image.fromarray(picture).save(part, "PNG"))
+        return picture
+
     def save(self) -> None:
         """Write the best weights, the log and the state; each file is replaced whole."""
-        if self.folder is None:
+        if self.folder is None or not is_main():
             return
         tensors = {"random": torch.get_rng_state()}
         tensors |= {f"model.{name}": value for name, value in self.method.state_dict().items()}
@@ -353,7 +371,7 @@ class _Session:
         """Leave the best weights in the method and remove the state."""
         self.method.load_state_dict(self.best)
         self.method.eval()
-        if self.folder is not None:
+        if self.folder is not None and is_main():
             self._write_log()
 
 
@@ -370,21 +388,26 @@ def replace(file: Path, write: Callable[[Path], object]) -> None:
 
 
 @contextmanager
-def _scalars(folder: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Offer a function that writes a log entry's numbers for TensorBoard under `folder/tensorboard`."""
-    if folder is None:
-        yield lambda entry: None
+def _scalars(folder: Path | None) -> Iterator[Callable[[dict[str, Any], Array | None], None]]:
+    """Offer a function that writes a log entry's numbers, and a picture, for TensorBoard.
+
+    They lie under `folder/tensorboard`.
+    """
+    if folder is None or not is_main():
+        yield lambda entry, picture: None
         return
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(str(folder / "tensorboard")) as writer:
 
-        def write(entry: dict[str, Any]) -> None:
+        def write(entry: dict[str, Any], picture: Array | None) -> None:
             for player, loss in entry["loss"].items():
                 writer.add_scalar(f"loss/{player}", loss, entry["epoch"])
-            for name in ("learning_rate", "margin"):
-                if name in entry:
-                    writer.add_scalar(name, entry[name], entry["epoch"])
+            if picture is not None:
+                writer.add_image("samples", picture, entry["epoch"], dataformats="HWC")
+            for name, value in entry.items():
+                if isinstance(value, float) and name not in ("selection", "seconds"):
+                    writer.add_scalar(name, value, entry["epoch"])
             for kind in ("val", "val_first_stage"):
                 for direction, scores in entry.get(kind, {}).items():
                     for name, value in scores.items():

@@ -271,6 +271,14 @@ def test_settings_and_commands_reach_the_processes(run, spawned: Spawned, tmp_pa
     assert ".part" not in report["command"]
 
 
+def test_a_row_may_have_fewer_seeds_than_the_table(run, spawned: Spawned, tmp_path: Path) -> None:
+    once = Row("once", "Once", "triplet_mlp", QUICK, seeds=1)
+    assert run(table(once, MLP), "--seeds", 2)[0] == 0
+    assert {path.stem for path in (tmp_path / "out").glob("*.json")} == {
+        *("once-seed0-val", "mlp-seed0-val", "mlp-seed1-val")
+    }
+
+
 def test_two_calls_do_not_work_in_one_folder(run, spawned: Spawned, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with FileLock(tmp_path / "out" / ".lock"):

@@ -151,7 +151,7 @@ def test_without_validation(run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("ccaa",), 2, "no method 'ccaa'; choose one of adamine"),
+        (("ccaa",), 2, "no method 'ccaa'; choose one of acme"),
         (("cca", "--set", "dmi=3"), 2, "--set dmi: no such option; there are dim="),
         (("cca", "--set", "text=titles"), 2, "choose one of concat, average"),
         (("cca", "--set", "dim"), 2, "write key=value"),

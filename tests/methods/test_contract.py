@@ -22,8 +22,11 @@ from savor.training import TrainingOptions, validation_scores
 
 # Small enough to be fitted in a moment; what is not named here keeps its default.
 SMALL = {"dim": 16, "hidden": 64, "width": 32, "decoder_width": 32}
-# The features here have vectors and no text to go with them.
-READS_VECTORS = {"hierarchical_transformer": {"words": "encoder"}}
+# The features here have vectors and no text or photos to go with them.
+READS_VECTORS = {
+    "hierarchical_transformer": {"words": "encoder"},
+    **{name: {"picture_size": 0} for name in ("acme", "cross_decoder", "r2gan", "tnlbt")},
+}
 IMAGE_FIELDS = ("image", "image_mask", "patches", "grid", "pixels")
 BOTH = ("ids", "category")
 WORDS = ("words", "words_mask", "words_spans")
@@ -85,6 +88,8 @@ def test_it_says_what_it_is(name: str) -> None:
     assert len(first.split()) > 2
     assert first.endswith(".")
     assert method.paper
+    assert method.loss
+    assert 1900 < (method.year() or 0) < 2100, f"no year in {method.paper!r}"
     assert set(method.uses) <= set(USES)
 
 
@@ -126,7 +131,9 @@ def test_fit_changes_every_parameter(name: str, fitted: Method, features: Featur
 
 def test_every_parameter_belongs_to_one_player_or_is_solved(name: str, features: Features) -> None:
     method = make(name, features.dims)
-    owned = [id(parameter) for player in method.players().values() for parameter in player]
+    every = [one for player in method.players().values() for one in player]
+    lists = [one["params"] if isinstance(one, dict) else [one] for one in every]
+    owned = [id(parameter) for parameters in lists for parameter in parameters]
     assert len(owned) == len(set(owned))
     assert set(owned) == {id(parameter) for parameter in method.parameters()}
 
@@ -224,7 +231,7 @@ def test_scores_are_cosines_or_those_of_the_pairs(fitted: Method, features: Feat
         image, recipe = torch.arange(5).repeat_interleave(7), torch.arange(7).repeat(5)
         expected = fitted.pair_scores(images.rows(image), recipes.rows(recipe)).reshape(5, 7)
     else:
-        expected = fitted.embed_image(queries) @ fitted.embed_recipe(candidates).T
+        expected = fitted.place_images(queries) @ fitted.place_recipes(candidates).T
     assert torch.allclose(scores, expected, atol=1e-5)
 
 
@@ -232,8 +239,8 @@ def test_scores_are_cosines_or_those_of_the_pairs(fitted: Method, features: Feat
 def test_encoded_items_have_the_vectors_of_the_first_stage(fitted: Method, features: Features) -> None:
     batch = features.batch(features.rows("test"), fitted.uses)
     for encoded, vectors in (
-        (fitted.encode_images(batch), fitted.embed_image(batch)),
-        (fitted.encode_recipes(batch), fitted.embed_recipe(batch)),
+        (fitted.encode_images(batch), fitted.place_images(batch)),
+        (fitted.encode_recipes(batch), fitted.place_recipes(batch)),
     ):
         assert torch.allclose(encoded.vectors, vectors, atol=1e-6)
 

@@ -17,7 +17,7 @@ from savor.errors import FeaturesError, MethodError, OptionError
 from savor.extraction import extract
 from savor.features import Dims, Features
 from savor.index.embedding import Embedder
-from savor.methods.fine_tuned import FineTuned, _ingredient_words
+from savor.methods.fine_tuned import FineTuned
 from savor.networks import stages
 from savor.photos import open_photo
 from savor.runs import describe, open_run, save_run
@@ -324,16 +324,6 @@ def test_classes_and_ingredients_add_to_the_loss(make, features: Features) -> No
     assert method.pair_loss(image, recipe, named).item() == pytest.approx(
         (plain + 0.5 * expected).item(), rel=1e-5
     )
-
-
-def test_ingredient_words_are_the_frequent_ones_but_not_everybodys(features: Features) -> None:
-    rows = features.rows("train")
-    found = _ingredient_words(features, rows, 5)
-    assert set(found) <= set(features.ids[rows].tolist())
-    counts = np.bincount([word for words in found.values() for word in words], minlength=5)
-    assert len(counts) == 5
-    assert (np.diff(counts) <= 0).all()
-    assert counts[0] <= len(found) / 2
 
 
 def test_a_saved_run_embeds_photos_and_recipes_as_it_did(

@@ -14,7 +14,7 @@ from savor.losses import triplet
 from savor.methods.triplet_mlp import TripletMLP
 from savor.recipe import PARTS
 
-SMALL = {"dim": 8, "hidden": 16}
+SMALL = {"dim": 8, "hidden": 16, "members": 1, "hubs": 0}
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,8 @@ def features(pairs_features: Path) -> Features:
         ({"text": "steps"}, "text='steps': choose one of all, title, ingredients, instructions"),
         ({"dim": 0}, "dim=0: must be at least 1"),
         ({"hidden": -3}, "hidden=-3"),
+        ({"members": 0}, "members=0: must be at least 1"),
+        ({"hubs": -1}, "hubs=-1: must be at least 0"),
         ({"image_dropout": 1.0}, "image_dropout=1.0: is a share"),
         ({"recipe_dropout": -0.1}, "recipe_dropout=-0.1"),
         ({"recipe_dropout": float("nan")}, "recipe_dropout"),
@@ -129,3 +131,59 @@ def test_a_margin_schedule_is_state_and_a_fixed_margin_is_not() -> None:
     )
     assert linear - fixed == {"margin.value"}
     assert adaptive - fixed == {"margin.value", "margin.shares"}
+
+
+def test_each_member_learns_from_a_loss_of_its_own(features: Features) -> None:
+    off = {"image_dropout": 0.0, "recipe_dropout": 0.0}
+    method = TripletMLP.build(features.dims, {**SMALL, **off, "members": 3}).train()
+    batch = features.batch(features.rows("val"), method.uses)
+    image, recipe = method.embed_image(batch), method.embed_recipe(batch)
+    each = [
+        triplet(
+            *(torch.nn.functional.normalize(side[:, k * 8 : k * 8 + 8]) for side in (image, recipe)),
+            0.2,
+            "soft",
+            0.05,
+        )
+        for k in range(3)
+    ]
+    assert torch.allclose(method.pair_loss(image, recipe, batch), sum(each) / 3, atol=1e-6)
+    each[0].backward()
+    others = [
+        p.grad
+        for tower in (method.image_tower, method.recipe_tower)
+        for m in tower[1:]
+        for p in m.parameters()
+    ]
+    assert not any(grad is not None and grad.any() for grad in others)
+
+
+def test_a_cosine_is_the_mean_of_the_members(features: Features) -> None:
+    method = TripletMLP.build(features.dims, {**SMALL, "members": 3}).eval()
+    batch = features.batch(features.rows("val"), method.uses)
+    with torch.no_grad():
+        image, recipe = method.embed_image(batch), method.embed_recipe(batch)
+    assert torch.allclose(image.norm(dim=1), torch.ones(len(image)), atol=1e-5)
+    own = [
+        torch.nn.functional.cosine_similarity(image[:, k * 8 : k * 8 + 8], recipe[:, k * 8 : k * 8 + 8])
+        for k in range(3)
+    ]
+    assert torch.allclose((image * recipe).sum(1), sum(own) / 3, atol=1e-5)
+
+
+def test_hubs_are_learned_from_the_training_rows_and_kept_in_the_state(features: Features) -> None:
+    options = {**SMALL, "hubs": 50}
+    method = TripletMLP.build(features.dims, options)
+    rows = features.rows("train", photo=True, text=True)
+    method.prepare(features, rows)
+    method.end_epoch(features, rows)
+    assert int(method.hubs.kept) == 50
+    batch = features.batch(features.rows("val"), method.uses)
+    method.eval()
+    plain = method.embed_image(batch) @ method.embed_recipe(batch).T
+    corrected = method.score(batch, batch)
+    assert plain.shape == corrected.shape
+    assert not torch.allclose(plain / 3, corrected, atol=1e-3)
+    again = TripletMLP.build(features.dims, options).eval()
+    again.load_state_dict(method.state_dict())
+    assert torch.equal(again.score(batch, batch), corrected)

@@ -60,8 +60,8 @@ def test_words_and_patches_add_up_to_the_score(text: str, whole: bool, features:
         (method.embed_image(batch), method.embed_patches(batch)),
         (method.embed_recipe(batch), method.embed_words(batch)),
     )
-    for whole, shares in sides:
-        assert torch.allclose(torch.nn.functional.normalize(shares.sum(1), dim=-1), whole, atol=2e-3)
+    for embedding, shares in sides:
+        assert torch.allclose(shares.sum(1), embedding, atol=2e-3)
 
 
 @torch.no_grad()
@@ -118,5 +118,6 @@ def test_the_margin_follows_its_schedule(features: Features) -> None:
     method.start_epoch(2, 3)
     assert method.logged() == {"margin": pytest.approx(0.15)}
     vectors = torch.eye(8)
+    method.members = 1
     expected = triplet(vectors, vectors, 0.15, "soft", 0.05)
     assert torch.allclose(method.pair_loss(vectors, vectors, None), expected)

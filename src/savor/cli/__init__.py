@@ -26,6 +26,7 @@ from savor.cli import (
     evaluate,
     explain,
     features,
+    generate,
     grounding,
     methods,
     search,
@@ -56,6 +57,7 @@ app.command("compare")(compare.compare)
 app.command("index")(search.index)
 app.command("search")(search.search)
 app.command("explain")(explain.explain)
+app.command("generate")(generate.generate)
 app.command("ground")(grounding.ground)
 app.command("methods")(methods.methods)
 app.command("doctor")(doctor.doctor)

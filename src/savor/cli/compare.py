@@ -171,7 +171,12 @@ def _run_all(
     """Run what is not finished, a whole table a seed; return the rows that failed, with their reasons."""
     from savor.errors import SavorError
 
-    plan = [(row, seed) for seed in range(seeds) for row in rows if seed == 0 or not _closed_form(row)]
+    plan = [
+        (row, seed)
+        for seed in range(seeds)
+        for row in rows
+        if seed == 0 or (seed < (row.seeds or seeds) and not _closed_form(row))
+    ]
     failures = {}
     for number, (row, seed) in enumerate(plan, 1):
         name = f"{row.name}, seed {seed}"
@@ -249,20 +254,27 @@ def _train_words(row: Row, seed: int, run: Path, call: Call) -> list[str]:
     words += ["--seed", str(seed)]
     for key, value in row.settings.items():
         words += ["--set", f"{key}={str(value).lower() if isinstance(value, bool) else value}"]
-    return words + ["--complete"] * row.complete + _data_words(row, call)
+    return words + ["--complete"] * row.complete + _data_words(row, call, training=True)
 
 
 def _evaluate_words(row: Row, run: Path, call: Call) -> list[str]:
     words = ["evaluate", str(run), "--features", str(call.features.path)]
     words += ["--split", call.split, "--protocol", call.protocol]
     words += [] if row.rerank is None else ["--rerank", str(row.rerank)]
-    return words + _data_words(row, call)
+    return words + _data_words(row, call, training=False)
 
 
-def _data_words(row: Row, call: Call) -> list[str]:
+def _data_words(row: Row, call: Call, *, training: bool) -> list[str]:
+    """Name the data set where a row reads photos, which its options may decide."""
+    from savor.cli.options import split_settings
     from savor.methods import find
 
-    return ["--data", str(call.data)] if call.data is not None and "pixels" in find(row.method).uses else []
+    if call.data is None:
+        return []
+    method = find(row.method)
+    built = method.build(call.features.dims, split_settings(method, row.settings)[0])
+    reads = (*built.uses, *built.training_uses) if training else built.uses
+    return ["--data", str(call.data)] if "pixels" in reads else []
 
 
 def _shown(words: Sequence[str]) -> str:

@@ -124,7 +124,7 @@ def _open(run: Path, features: Path, split: str, data: Path | None) -> tuple[Run
 
     opened, stored = open_run(run), Features.open(features)
     opened.check(stored)
-    attach(stored, opened.method, data)
+    attach(stored, opened.method.uses, data)
     rows = stored.rows(split, photo=True, text=True)
     if len(rows) == 0:
         raise UsageError(f"{features}: no recipe of {split!r} has both a photo and text")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from savor.features import Features
     from savor.methods.base import Method
@@ -42,11 +42,13 @@ def train(
 ) -> None:
     """Train a method on features.
 
-    A finished run is left as it is; one with other options is never overwritten.
+    A finished run is left as it is; one with other options is never overwritten. Started by torchrun, its
+    processes train one method together.
     """
     import torch
 
     from savor.cli.options import parse_settings, split_settings
+    from savor.distributed import is_main, processes, wait_for_all
     from savor.features import Features
     from savor.methods import find
     from savor.runs import describe, read_config, save_run, write_config
@@ -57,9 +59,9 @@ def train(
     opened = Features.open(features)
     splits = tuple(split or ["train"])
     _check_splits(opened, splits, val_split)
-    attach(opened, found, data)
     torch.manual_seed(seed)
     built = found.build(opened.dims, options)
+    attach(opened, (*built.uses, *built.training_uses), data)
     config = describe(
         method,
         built,
@@ -71,23 +73,27 @@ def train(
         complete=complete,
         command=command_line(),
     )
-    if _finished(found, out, read_config(out), config):
-        typer.echo(f"{out}: already finished", err=True)
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    write_config(out, config)
-    log = _fit(built, opened, training, out, config)
-    save_run(out, built, {**config, **_outcome(built, opened, log, val_split)})
-    discard_state(out)
-    typer.echo(f"{out}: {method} trained", err=True)
+    with processes():
+        if _finished(found, out, read_config(out), config):
+            typer.echo(f"{out}: already finished", err=True)
+            return
+        wait_for_all()
+        if is_main():
+            out.mkdir(parents=True, exist_ok=True)
+            write_config(out, config)
+        log = _fit(built, opened, training, out, config)
+        if is_main():
+            save_run(out, built, {**config, **_outcome(built, opened, log, val_split)})
+            discard_state(out)
+            typer.echo(f"{out}: {method} trained", err=True)
 
 
-def attach(features: Features, method: type[Method] | Method, data: Path | None) -> None:
-    """Open the data set behind the features for a method that reads pixels."""
+def attach(features: Features, uses: Sequence[str], data: Path | None) -> None:
+    """Open the data set behind the features where pixels are read."""
     from savor.datasets import open_dataset
     from savor.errors import UsageError
 
-    if "pixels" in method.uses:
+    if "pixels" in uses:
         features.attach(None if data is None else open_dataset(data))
     elif data is not None:
         raise UsageError("--data: this method reads features only; leave it out")
@@ -148,6 +154,7 @@ def _fit(
     if training is None:
         method.fit(features, **chosen)
         return []
+    from savor.distributed import is_main
     from savor.training import train as run_training
 
     return run_training(
@@ -158,7 +165,7 @@ def _fit(
         folder=out,
         val_split=None if config["val_split"] == "none" else config["val_split"],
         **chosen,
-        on_epoch=_print_epoch(),
+        on_epoch=_print_epoch() if is_main() else None,
     )
 
 

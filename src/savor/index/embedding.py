@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -107,14 +108,17 @@ class Embedder:
 
     def encode_recipes(self, recipes: Sequence[Recipe]) -> Side:
         """Encode recipes that have at least one line in any part, likewise."""
-        if self._raw is not None and "word_ids" in self.recipe_uses:
-            return self._from_fields(self._raw.recipes(recipes), self._encode_recipes)
-        fields = columns(encode_recipes(recipes, self.text_encoder, tokens="tokens" in self.recipe_uses))
-        ids, rows = np.array([recipe.id for recipe in recipes]), np.arange(len(recipes))
-        words = self.run.method.words
+        raw, rows, words = self._raw, np.arange(len(recipes)), self.run.method.words
+        stored = [use for use in self.recipe_uses if use != "word_ids"]
+        encoded = encode_recipes(recipes, self.text_encoder, tokens="tokens" in stored) if stored else None
+        fields = {} if encoded is None else columns(encoded)
 
         def read(some: Array) -> Batch:
-            return gather(fields.__getitem__, ids[some].tolist(), some, self.recipe_uses, words=words)
+            # A recipe from outside a data set has no id in it.
+            batch = gather(fields.__getitem__, [""] * len(some), some, stored, words=words)
+            if raw is None or "word_ids" not in self.recipe_uses:
+                return batch
+            return replace(batch, **raw.recipes([recipes[k] for k in some]))  # type: ignore[arg-type]
 
         return self._in_chunks(read, self._encode_recipes, rows)
 
@@ -174,11 +178,11 @@ class Embedder:
 
     def _encode_images(self, batch: Batch) -> Encoded:
         method = self.run.method
-        return method.encode_images(batch) if method.reranks else Encoded(method.embed_image(batch))
+        return method.encode_images(batch) if method.reranks else Encoded(method.place_images(batch))
 
     def _encode_recipes(self, batch: Batch) -> Encoded:
         method = self.run.method
-        return method.encode_recipes(batch) if method.reranks else Encoded(method.embed_recipe(batch))
+        return method.encode_recipes(batch) if method.reranks else Encoded(method.place_recipes(batch))
 
     @torch.inference_mode()
     def _in_chunks(

@@ -73,6 +73,7 @@ class AdaMine(Perceptrons):
     """
 
     paper: ClassVar[str] = "Carvalho et al., SIGIR 2018"
+    loss: ClassVar[str] = "triplets of instances and of title classes, each over the active ones"
     uses: ClassVar[tuple[str, ...]] = ("image", "lines", "category")
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=16, batch_size=1024, min_batches=8)
 

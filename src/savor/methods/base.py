@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -10,14 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from savor.batch import Encoded
+from savor.distributed import gather_batch, gathered
 from savor.errors import MethodError, OptionError
-from savor.layers import Standardise, given, part_vectors, projector, unit
+from savor.layers import Hubs, Standardise, given, part_vectors, projector, unit
 from savor.recipe import PARTS
 from savor.schedules import Margin
 from savor.training import TrainingOptions, train
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from savor.batch import Batch
     from savor.features import Dims, Features
@@ -39,10 +41,13 @@ class Method(nn.Module):
     """
 
     uses: ClassVar[tuple[str, ...]] = ("image", "lines")
-    paper: ClassVar[str] = ""
+    paper: ClassVar[str] = ""  # its authors, where it appeared and the year
+    loss: ClassVar[str] = ""  # what the towers learn from, in a few words
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions()
     # How many of the best a pair scorer orders again unless told otherwise; 0: `score` is the cosine.
     reranks: int = 0
+    # What the training reads besides: "pixels" where it looks at the photos themselves.
+    training_uses: tuple[str, ...] = ()
     # Word pieces read of a recipe, for methods that use "tokens"; 0: all.
     words: int = 0
     # How photos and lines are read, for methods that use "pixels" and "word_ids".
@@ -50,10 +55,13 @@ class Method(nn.Module):
 
     image_tower: nn.Module
     recipe_tower: nn.Module
+    # Corrects what retrieval compares for hubs; None: the embeddings are compared as they are.
+    hubs: Hubs | None
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
         self.dims = dims
+        self.hubs = None
         self.options: dict[str, Any] = {}
 
     @property
@@ -66,6 +74,12 @@ class Method(nn.Module):
         """Return the constructor's keyword options and their defaults."""
         parameters = inspect.signature(cls.__init__).parameters.values()
         return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+
+    @classmethod
+    def year(cls) -> int | None:
+        """Return the first year that `paper` names; None where it names none."""
+        found = re.search(r"\b(1[89]|20)\d\d\b", cls.paper)
+        return int(found[0]) if found else None
 
     @classmethod
     def build(cls, dims: Dims, options: Mapping[str, Any]) -> Self:
@@ -95,20 +109,30 @@ class Method(nn.Module):
     def score(self, queries: Batch, candidates: Batch) -> Tensor:
         """Score photos against recipes, `(n, m)`: the cosine of their embeddings, unless it scores pairs."""
         if not self.reranks:
-            return self.embed_image(queries) @ self.embed_recipe(candidates).T
+            return self.place_images(queries) @ self.place_recipes(candidates).T
         images, recipes = self.encode_images(queries), self.encode_recipes(candidates)
         n, m = len(images.vectors), len(recipes.vectors)
         every = torch.arange(m, device=recipes.vectors.device)
         rows = [self.pair_scores(images.rows(torch.full_like(every, k)), recipes) for k in range(n)]
         return torch.stack(rows) if rows else images.vectors.new_zeros(0, m)
 
+    def place_images(self, batch: Batch) -> Tensor:
+        """Embed the photos of a batch as retrieval compares them: corrected for hubs, where a method does."""
+        vectors = self.embed_image(batch)
+        return vectors if self.hubs is None else self.hubs.photos(vectors)
+
+    def place_recipes(self, batch: Batch) -> Tensor:
+        """Embed the recipes of a batch as retrieval compares them."""
+        vectors = self.embed_recipe(batch)
+        return vectors if self.hubs is None else self.hubs.recipes(vectors)
+
     def encode_images(self, batch: Batch) -> Encoded:
         """Encode the photos of a batch, once for all the pairs they will be scored in."""
-        return Encoded(self.embed_image(batch))
+        return Encoded(self.place_images(batch))
 
     def encode_recipes(self, batch: Batch) -> Encoded:
         """Encode the recipes of a batch, once for all the pairs they will be scored in."""
-        return Encoded(self.embed_recipe(batch))
+        return Encoded(self.place_recipes(batch))
 
     def pair_scores(self, images: Encoded, recipes: Encoded) -> Tensor:
         """Score n pairs, row by row, `(n,)`."""
@@ -146,6 +170,22 @@ class Method(nn.Module):
         """
         raise MethodError(f"{type(self).__name__} has no cross-attention")
 
+    def generate(self, batch: Batch, seed: int = 0) -> Tensor:
+        """Draw a picture of each recipe of a batch, uint8 `(b, 3, h, w)`; a seed gives the same ones again.
+
+        Raises:
+            MethodError: the method draws no pictures.
+        """
+        raise MethodError(f"{type(self).__name__} draws no pictures")
+
+    def samples(self, features: Features, rows: Array) -> Array | None:
+        """Return a picture for the run that shows what was learned, uint8 `(h, w, 3)`; None: there is none.
+
+        Called after an epoch with the validation rows, or without any with those of the training; it must
+        not change what follows, random numbers included.
+        """
+        return None
+
     def prepare(self, features: Features, rows: Array) -> None:
         """Learn what the first step needs, such as statistics of the training rows; most need nothing.
 
@@ -180,6 +220,11 @@ class Method(nn.Module):
 
     def end_epoch(self, features: Features, rows: Array) -> None:
         """Solve for what follows from the weights and the training rows, before validation."""
+        if self.hubs is not None:
+            hubs, self.hubs = self.hubs, None
+            chosen = np.random.default_rng(0).permutation(rows)[: hubs.size]
+            hubs.learn(*self.embed(features, chosen))
+            self.hubs = hubs
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Yield `(player, loss)`; after each the loop steps that player, then the body goes on."""
@@ -213,8 +258,8 @@ class Method(nn.Module):
         for start in range(0, max(1, len(rows)), size):
             some = np.asarray(rows[start : start + size])
             batch = features.batch(some, self.uses, words=self.words, raw=self.raw).to(device)
-            images.append(self.embed_image(batch).float().cpu().numpy())
-            recipes.append(self.embed_recipe(batch).float().cpu().numpy())
+            images.append(self.place_images(batch).float().cpu().numpy())
+            recipes.append(self.place_recipes(batch).float().cpu().numpy())
         self.train(training)
         return np.concatenate(images), np.concatenate(recipes)
 
@@ -225,13 +270,21 @@ class Perceptrons(Method):
     The recipe is its three part vectors side by side, each the mean of the part's line vectors. A part that
     a recipe lacks is a learned vector, so that recipes of which only the title is known take part.
 
+    Of several members each has perceptrons of its own, which differ by their first weights and by what
+    dropout hides from them, and learns from a loss of its own. An embedding is those of the members
+    side by side, so that a cosine is the mean of theirs: a deep ensemble in one run.
+
     Args:
         dims: widths of the features.
-        dim: width of the shared space.
+        dim: width of each member's space.
         text: `all`, or the one part that is read.
         hidden: width of the hidden layers.
         image_dropout: share of the photo's inputs and hidden units dropped.
         recipe_dropout: share of the recipe's.
+        members: pairs of perceptrons.
+        hubs: training pairs kept to correct cosines for hubs (`savor.layers.Hubs`); 0: not corrected.
+
+    Source: members, Lakshminarayanan et al., Deep ensembles (NeurIPS 2017).
     """
 
     def __init__(
@@ -243,16 +296,22 @@ class Perceptrons(Method):
         hidden: int = 2048,
         image_dropout: float = 0.5,
         recipe_dropout: float = 0.1,
+        members: int = 1,
+        hubs: int = 0,
     ) -> None:
         super().__init__(dims)
         if text not in TEXTS:
             raise OptionError(f"text={text!r}: choose one of {', '.join(TEXTS)}")
-        at_least(1, dim=dim, hidden=hidden)
+        at_least(1, dim=dim, hidden=hidden, members=members)
+        at_least(0, hubs=hubs)
         dropouts(image_dropout=image_dropout, recipe_dropout=recipe_dropout)
         self.parts = PARTS if text == "all" else (text,)
+        self.members = members
         self.standardise = Standardise(dims.image)
-        self.image_tower = projector(dims.image, hidden, dim, image_dropout)
-        self.recipe_tower = projector(len(self.parts) * dims.text, hidden, dim, recipe_dropout)
+        texts = len(self.parts) * dims.text
+        self.image_tower = _members(members, lambda: projector(dims.image, hidden, dim, image_dropout))
+        self.recipe_tower = _members(members, lambda: projector(texts, hidden, dim, recipe_dropout))
+        self.hubs = Hubs(members * dim, hubs) if hubs else None
         self.missing = nn.Parameter(torch.zeros(len(self.parts), dims.text))
         # Sentence vectors have unit length, entries of size 1 / sqrt(d); the photo's are standardised to 1.
         self.scale = dims.text**0.5
@@ -262,31 +321,66 @@ class Perceptrons(Method):
         self.standardise.learn(photo_vectors(features, rows))
 
     def embed_image(self, batch: Batch) -> Tensor:
-        """Embed photos, `(b, dim)`, unit rows."""
-        return unit(self.image_vectors(batch))
+        """Embed photos, `(b, members dim)`, unit rows."""
+        return unit_by_member(self.image_vectors(batch), self.members)
 
     def embed_recipe(self, batch: Batch) -> Tensor:
-        """Embed recipes, `(b, dim)`, unit rows."""
-        return unit(self.recipe_vectors(batch))
+        """Embed recipes, `(b, members dim)`, unit rows."""
+        return unit_by_member(self.recipe_vectors(batch), self.members)
 
     def image_vectors(self, batch: Batch) -> Tensor:
-        """Return the photos' vectors before normalisation, `(b, dim)`."""
+        """Return the photos' vectors before normalisation, `(b, members dim)`."""
         return torch.as_tensor(self.image_tower(self.standardise(given(batch.image, "image"))))
 
     def recipe_vectors(self, batch: Batch) -> Tensor:
-        """Return the recipes' vectors before normalisation, `(b, dim)`."""
+        """Return the recipes' vectors before normalisation, `(b, members dim)`."""
         vectors, mask = part_vectors(batch, self.parts)
         filled = torch.where(mask[..., None], vectors, self.missing) * self.scale
         return torch.as_tensor(self.recipe_tower(filled.flatten(1)))
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Yield the loss of both towers."""
-        image, recipe = self.embed_image(batch), self.embed_recipe(batch)
-        yield "towers", self.pair_loss(image, recipe, batch)
+        image, recipe = gathered(self.embed_image(batch)), gathered(self.embed_recipe(batch))
+        yield "towers", self.pair_loss(image, recipe, gather_batch(batch, "category"))
 
     def pair_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
-        """Return the loss of embeddings, `(b, dim)` each."""
+        """Return the mean loss of the members, of embeddings `(b, members dim)` each."""
+        return mean_over_members(lambda a, b: self.member_loss(a, b, batch), image, recipe, self.members)
+
+    def member_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of one member's embeddings, `(b, dim)` each, unit rows."""
         raise NotImplementedError
+
+
+class SideBySide(nn.ModuleList):
+    """Networks that read the same input, their outputs side by side, `(b, inputs) -> (b, sum of outputs)`."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return the outputs."""
+        return torch.cat([network(values) for network in self], 1)
+
+
+def _members(count: int, make: Callable[[], nn.Module]) -> nn.Module:
+    """Make one network, or several side by side."""
+    return make() if count == 1 else SideBySide(make() for _ in range(count))
+
+
+def mean_over_members(
+    loss: Callable[[Tensor, Tensor], Tensor], image: Tensor, recipe: Tensor, members: int
+) -> Tensor:
+    """Take unit rows `(b, members dim)` apart into those of the members and average their losses."""
+    own = zip(*((side * members**0.5).chunk(members, 1) for side in (image, recipe)), strict=True)
+    return torch.stack([loss(*sides) for sides in own]).mean()
+
+
+def unit_by_member(vectors: Tensor, members: int) -> Tensor:
+    """Scale rows to unit length of which each member has an equal share, `(b, members dim)`.
+
+    >>> unit_by_member(torch.tensor([[3.0, 4.0, 0.0, 2.0]]), 2).square()
+    tensor([[0.1800, 0.3200, 0.0000, 0.5000]])
+    """
+    own = vectors.view(len(vectors), members, vectors.shape[1] // members)
+    return torch.as_tensor(unit(own).flatten(1) / members**0.5)
 
 
 def at_least(least: float, **options: float) -> None:

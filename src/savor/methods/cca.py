@@ -54,6 +54,7 @@ class CCA(Method):
     """
 
     paper: ClassVar[str] = "Hotelling 1936"
+    loss: ClassVar[str] = "sum of canonical correlations, in closed form"
     uses: ClassVar[tuple[str, ...]] = ("image", "lines")
     trains_with: ClassVar[TrainingOptions | None] = None
 

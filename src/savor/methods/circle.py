@@ -41,6 +41,7 @@ class Circle(Perceptrons):
     """
 
     paper: ClassVar[str] = "Sun et al., CVPR 2020; on recipes DAR, ECCV 2024"
+    loss: ClassVar[str] = "circle loss"
     uses: ClassVar[tuple[str, ...]] = ("image", "lines")
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=16, batch_size=1024, min_batches=8)
 

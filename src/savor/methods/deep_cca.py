@@ -65,7 +65,8 @@ class DeepCCA(Method):
         Linear(in_features=3, out_features=3, bias=True)
     """
 
-    paper: ClassVar[str] = "Andrew et al. 2013"
+    paper: ClassVar[str] = "Andrew et al., ICML 2013"
+    loss: ClassVar[str] = "sum of canonical correlations"
     uses: ClassVar[tuple[str, ...]] = ("image", "lines")
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(
         epochs=20, batch_size=6144, learning_rate=3e-3, patience=4, precision="fp32"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 
 from savor.batch import Batch, places
 from savor.errors import OptionError
+from savor.ingredient_words import as_targets, ingredient_words
 from savor.layers import drawn, given
 from savor.methods.base import Method, at_least
 from savor.methods.triplet_mlp import TripletMLP
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from savor.features import Dims, Features
 
 HEADS: dict[str, type[TwoStream | TripletMLP]] = {"two_stream": TwoStream, "triplet_mlp": TripletMLP}
-_WORD = re.compile(r"[^\W\d_]{3,}")
 
 
 class FineTuned(Method):
@@ -70,7 +68,8 @@ class FineTuned(Method):
         dtype: `auto`, `bf16` or `fp32`: what the networks compute in.
     """
 
-    paper: ClassVar[str] = "student report, Model 3"
+    paper: ClassVar[str] = "student report 2022, Model 3"
+    loss: ClassVar[str] = "that of its head; cross-entropy of classes and of ingredients"
     uses: ClassVar[tuple[str, ...]] = ("pixels", "word_ids", "category")
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(
         epochs=3, batch_size=128, learning_rate=3e-4, clip=1.0
@@ -135,7 +134,9 @@ class FineTuned(Method):
                     " encoder they were made with"
                 )
         options = {"dim": dim, "margin": margin, "mining": mining, "temperature": temperature}
-        self.head = HEADS[head].build(dims, {name: value for name, value in options.items() if value})
+        chosen = {name: value for name, value in options.items() if value}
+        # There is one pair of encoders, so one member on top of it.
+        self.head = HEADS[head].build(dims, {**chosen, "members": 1, "hubs": 0})
         dim = _width(self.head)
         self.classifier = nn.Linear(dim, dims.categories)
         self.ingredient_classifier = nn.Linear(dim, ingredients) if ingredients else None
@@ -173,7 +174,7 @@ class FineTuned(Method):
                     f" {kind}_encoder to it, or extract features with {own['name']}"
                 )
         if self.ingredient_classifier is not None:
-            self._words_of = _ingredient_words(features, rows, self.ingredient_classifier.out_features)
+            self._words_of = ingredient_words(features, rows, self.ingredient_classifier.out_features)
 
     def embed_image(self, batch: Batch) -> Tensor:
         """Embed photos, `(b, dim)`, unit rows."""
@@ -265,10 +266,7 @@ class FineTuned(Method):
     def _ingredient_loss(self, side: Tensor, batch: Batch) -> Tensor:
         assert self.ingredient_classifier is not None
         logits = self.ingredient_classifier(side).float() / self.head.temperature
-        known = torch.tensor([recipe in self._words_of for recipe in batch.ids], device=side.device)
-        truth = torch.zeros_like(logits)
-        for row, recipe in enumerate(batch.ids):
-            truth[row, self._words_of.get(recipe, [])] = 1
+        truth, known = as_targets(self._words_of, batch.ids, logits.shape[1], side.device)
         losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(1)
         return (losses * known).sum() / known.sum().clamp(min=1)
 
@@ -310,22 +308,3 @@ def _stacked(ids: list[Tensor]) -> Tensor:
     """Put lines of several parts, `(n, t)` each, under each other, padded to the longest."""
     longest = max(one.shape[1] for one in ids)
     return torch.cat([F.pad(one, (0, longest - one.shape[1]), value=NO_WORD) for one in ids])
-
-
-def _ingredient_words(features: Features, rows: Array, count: int) -> dict[str, list[int]]:
-    """Return by recipe the numbers of the words its ingredient lines have, of the `count` most frequent.
-
-    Words of more than half of the recipes (units, mostly) tell nothing and are left out. The words are kept
-    nowhere: they are found again from the training rows.
-    """
-    found: dict[str, set[str]] = {}
-    for row in rows.tolist():
-        recipe = features.recipe(row)
-        if lines := recipe.lines("ingredients"):
-            found[recipe.id] = {word for line in lines for word in _WORD.findall(line.lower())}
-    counts = Counter(word for words in found.values() for word in words)
-    common = sorted(
-        (word for word in counts if counts[word] <= len(found) / 2), key=lambda word: (-counts[word], word)
-    )
-    number = {word: place for place, word in enumerate(common[:count])}
-    return {recipe: sorted(number[word] for word in words & number.keys()) for recipe, words in found.items()}

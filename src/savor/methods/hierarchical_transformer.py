@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from savor.errors import DataError, MethodError, OptionError
-from savor.layers import SequenceEncoder, Standardise, drawn, given, projector, unit
+from savor.distributed import gather_batch, gathered, in_chunks, own_share
+from savor.errors import OptionError
+from savor.layers import SequenceEncoder, Standardise, WordEmbedding, drawn, given, projector, unit
 from savor.losses import between_parts, check_mining, triplet, triplet_mean_all
 from savor.methods.base import Method, above_zero, at_least, dropouts, photo_vectors
 from savor.pixels import RawInput
 from savor.recipe import PARTS
+from savor.schedules import Margin
 from savor.training import TrainingOptions
-from savor.vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary, sentences
+from savor.vocabulary import END, START, Vocabulary, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -75,7 +77,10 @@ class HierarchicalTransformer(Method):
         lines: lines of each part that a training step reads, drawn at random; 0: all, as in evaluation and
             as published.
         hidden: width of the hidden layer of both heads; 0 none, as published.
-        margin: margin of the triplet losses, in cosine.
+        margin: margin of the triplet losses, in cosine; of a schedule the largest.
+        margin_schedule: `fixed`, `linear`, `cosine` or `adaptive` (`savor.schedules.Margin`).
+        margin_start: the smallest margin of a schedule.
+        margin_step: growth of a `linear` one in an epoch.
         mining: `mean`, `sum`, `active`, `hardest`, `semi_hard` or `soft`; empty: `soft`, or as published.
         temperature: of `soft` mining, in cosine.
         recipe_weight: of the self-supervised loss.
@@ -83,6 +88,8 @@ class HierarchicalTransformer(Method):
         dropout: inside the transformers.
         image_dropout: share of the photo's inputs and hidden units dropped.
         recipe_dropout: share of the parts' inputs and the recipe head's hidden units dropped.
+        cache_chunk: recipes whose words are encoded at a time in a training step, so that memory does not
+            grow with the batch (`savor.distributed.in_chunks`); 0: all at once.
 
     Example:
         >>> from savor.features import Dims
@@ -92,6 +99,7 @@ class HierarchicalTransformer(Method):
     """
 
     paper: ClassVar[str] = "Salvador et al., CVPR 2021"
+    loss: ClassVar[str] = "triplets of pairs and of the parts of a recipe, mined softly"
     uses: ClassVar[tuple[str, ...]] = WORDS["learned"]
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=12, batch_size=512, min_batches=8)
 
@@ -112,6 +120,9 @@ class HierarchicalTransformer(Method):
         lines: int = 8,
         hidden: int = 2048,
         margin: float = 0.3,
+        margin_schedule: str = "fixed",
+        margin_start: float = 0.05,
+        margin_step: float = 0.005,
         mining: str = "",
         temperature: float = 0.05,
         recipe_weight: float = 1.0,
@@ -119,6 +130,7 @@ class HierarchicalTransformer(Method):
         dropout: float = 0.1,
         image_dropout: float = 0.5,
         recipe_dropout: float = 0.1,
+        cache_chunk: int = 0,
     ) -> None:
         super().__init__(dims)
         published = PUBLISHED if faithful else OURS
@@ -128,14 +140,15 @@ class HierarchicalTransformer(Method):
         _check(faithful, words, heads, sizes["width"])
         if mining:
             check_mining(mining)
-        at_least(0, margin=margin, recipe_weight=recipe_weight, recipe_only=recipe_only, hidden=hidden)
-        at_least(0, lines=lines)
+        at_least(0, recipe_weight=recipe_weight, recipe_only=recipe_only, hidden=hidden)
+        at_least(0, lines=lines, cache_chunk=cache_chunk)
         at_least(1, dim=dim)
         above_zero(temperature=temperature)
         dropouts(dropout=dropout, image_dropout=image_dropout, recipe_dropout=recipe_dropout)
         self.faithful, self.min_count = faithful, sizes.pop("min_count")
-        self.margin, self.mining, self.temperature = margin, mining, temperature
-        self.recipe_weight, self.recipe_only = recipe_weight, recipe_only
+        self.margin = Margin(margin, margin_schedule, margin_start, margin_step)
+        self.mining, self.temperature = mining, temperature
+        self.recipe_weight, self.recipe_only, self.cache_chunk = recipe_weight, recipe_only, cache_chunk
         width, hidden, most = sizes["width"], 0 if faithful else hidden, 0 if faithful else lines
         encoder = partial(SequenceEncoder, heads=heads, dropout=dropout, norm_first=not faithful, **sizes)
         self.standardise = Standardise(dims.image)
@@ -189,7 +202,7 @@ class HierarchicalTransformer(Method):
 
     def embed_image(self, batch: Batch) -> Tensor:
         """Embed photos, `(b, dim)`, unit rows."""
-        return unit(self.image_tower(self.standardise(given(batch.image, "image"))))
+        return unit(self.image_vectors(batch))
 
     def embed_recipe(self, batch: Batch) -> Tensor:
         """Embed recipes, `(b, dim)`, unit rows."""
@@ -197,24 +210,49 @@ class HierarchicalTransformer(Method):
 
     def merge(self, parts: Tensor, present: Tensor) -> Tensor:
         """Make recipes of the vectors of their parts, `(b, 3, width), (b, 3) -> (b, dim)`, unit rows."""
+        return unit(self.recipe_vectors(parts, present))
+
+    def image_vectors(self, batch: Batch) -> Tensor:
+        """Return the photos' vectors before normalisation, `(b, dim)`."""
+        return torch.as_tensor(self.image_tower(self.standardise(given(batch.image, "image"))))
+
+    def recipe_vectors(self, parts: Tensor, present: Tensor) -> Tensor:
+        """Return recipes' vectors before normalisation, `(b, 3, width), (b, 3) -> (b, dim)`."""
         filled = torch.where(present[..., None], parts, self.recipe_tower.missing)
-        return unit(self.recipe_head(filled.flatten(1)))
+        return torch.as_tensor(self.recipe_head(filled.flatten(1)))
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Yield the loss of the pairs with that of their recipes, then the loss of recipes without photos."""
-        parts, present = self.recipe_tower(batch)
-        loss = self.pair_loss(self.embed_image(batch), self.merge(parts, present), batch)
+        whole, parts, present = self.encode_all(batch)
+        loss = self.pair_loss(self.embed_image(whole), self.merge(parts, present), whole)
         own = self.recipe_loss(parts, present) if self.recipe_weight else None
         yield "towers", loss if own is None else loss + self.recipe_weight * own
-        others = self._draw(len(batch)) if self.recipe_weight else None
+        yield from self.recipe_step(len(whole), loss.device)
+
+    def recipe_step(self, pairs: int, device: torch.device) -> Iterator[tuple[str, Tensor]]:
+        """Yield the loss of recipes that are not among the pairs, where there are any."""
+        others = self._draw(pairs) if self.recipe_weight else None
         if others is not None:
-            alone = self.recipe_loss(*self.recipe_tower(others.to(loss.device)))
+            alone = self.recipe_loss(*self.encode_all(others.to(device))[1:])
             if alone is not None:
                 yield "towers", self.recipe_weight * alone
 
+    def encode_all(self, batch: Batch, *names: str) -> tuple[Batch, Tensor, Tensor]:
+        """Encode the recipes of a training batch in chunks, and join them over all processes.
+
+        The transformers, which take the memory and the time, stop at the parts. The heads, whose batch norm
+        needs the whole batch, come after the joining.
+
+        Returns:
+            the joined batch, of which the photos' vectors and the fields `names` are kept, the vectors of
+            the parts `(b, 3, width)` and which of them there are `(b, 3)`.
+        """
+        parts, present = in_chunks(self.recipe_tower, batch, self.cache_chunk)
+        return gather_batch(batch, "image", *names), gathered(parts), gathered(present)
+
     def pair_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
         """Return the triplet loss of embeddings, `(b, dim)` each."""
-        return self._triplet(image, recipe)
+        return self._triplet(image, recipe, self.margin(image, recipe))
 
     def recipe_loss(self, parts: Tensor, present: Tensor) -> Tensor | None:
         """Return the self-supervised loss, `(b, 3, width), (b, 3)`; None where no two recipes have a pair."""
@@ -222,12 +260,13 @@ class HierarchicalTransformer(Method):
         def project(a: int, b: int, values: Tensor) -> Tensor:
             return torch.as_tensor(self.projections[f"{PARTS[b]}_to_{PARTS[a]}"](values))
 
-        return between_parts(parts, present, project, self._triplet)
+        loss = partial(self._triplet, margin=self.margin.now)
+        return between_parts(parts, present, project, loss)
 
-    def _triplet(self, one: Tensor, other: Tensor) -> Tensor:
+    def _triplet(self, one: Tensor, other: Tensor, margin: float) -> Tensor:
         if self.faithful and not self.mining:
-            return triplet_mean_all(one, other, self.margin)
-        return triplet(one, other, self.margin, self.mining or "soft", self.temperature)
+            return triplet_mean_all(one, other, margin)
+        return triplet(one, other, margin, self.mining or "soft", self.temperature)
 
     def _draw(self, pairs: int) -> Batch | None:
         """Draw recipes for a step without photos; None where there are none."""
@@ -236,7 +275,7 @@ class HierarchicalTransformer(Method):
         features, rows = self._others
         # From torch's generator, whose state is saved with an unfinished training.
         chosen = torch.randperm(len(rows))[: math.ceil(self.recipe_only * pairs)].numpy()
-        return features.batch(rows[chosen], self.uses[1:], raw=self.raw)
+        return features.batch(own_share(rows[chosen]), self.uses[1:], raw=self.raw)
 
 
 class RecipeTower(nn.Module):
@@ -290,37 +329,6 @@ class RecipeTower(nn.Module):
         if self.embedding is None:
             return torch.as_tensor(self.lines[part](values * self.scale).float())
         return torch.as_tensor(self.lines[part](self.embedding.weight, values))
-
-
-class WordEmbedding(nn.Module):
-    """One learned vector a word; the vocabulary is part of the state, so that a run needs no other file."""
-
-    letters: Tensor
-    vocabulary: Vocabulary
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(0, width))
-        self.register_buffer("letters", torch.empty(0, dtype=torch.uint8))
-        self.learn(Vocabulary((*SPECIAL, UNKNOWN)))
-
-    def learn(self, vocabulary: Vocabulary) -> None:
-        """Take a vocabulary, with random vectors."""
-        self.vocabulary = vocabulary
-        text = np.frombuffer(vocabulary.to_json().encode(), np.uint8)
-        self.letters = torch.from_numpy(text.copy()).to(self.weight.device)
-        # In place: an optimiser may own the parameter already.
-        self.weight.data = torch.randn(len(vocabulary), self.weight.shape[1], device=self.weight.device)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
-        """Take the vocabulary of the state first: its size is that of the weights."""
-        letters = state_dict.get(f"{prefix}letters")
-        if letters is not None:
-            try:
-                self.learn(Vocabulary.from_json(letters.cpu().numpy().tobytes()))
-            except DataError as error:
-                raise MethodError(f"the vocabulary in the weights is damaged ({error})") from error
-        super()._load_from_state_dict(state_dict, prefix, *others)
 
 
 def _head(inputs: int, hidden: int, dim: int, dropout: float, published: bool) -> nn.Sequential:

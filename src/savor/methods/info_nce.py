@@ -45,7 +45,8 @@ class InfoNCE(Perceptrons):
         0.05
     """
 
-    paper: ClassVar[str] = "van den Oord et al. 2018; both directions as in CLIP, Radford et al. 2021"
+    paper: ClassVar[str] = "van den Oord et al. 2018; both ways as in CLIP, Radford et al. 2021"
+    loss: ClassVar[str] = "in-batch softmax (InfoNCE)"
     uses: ClassVar[tuple[str, ...]] = ("image", "lines")
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=16, batch_size=1024, min_batches=8)
 

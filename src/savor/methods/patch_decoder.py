@@ -61,6 +61,8 @@ class PatchDecoder(TwoStream):
         image_dropout: share of the patches' inputs dropped.
         recipe_dropout: share of the words' inputs dropped.
         words: word pieces read of a recipe; of a longer one an even subset, while training a random one.
+        members: pairs of perceptrons; with `faithful` one.
+        hubs: training pairs kept to correct the first stage for hubs; with `faithful` 0.
 
     Example:
         >>> from savor.features import Dims
@@ -68,7 +70,8 @@ class PatchDecoder(TwoStream):
         50
     """
 
-    paper: ClassVar[str] = "student report, Model 2"
+    paper: ClassVar[str] = "student report 2022, Model 2"
+    loss: ClassVar[str] = "triplets mined softly; listwise over drawn negatives"
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=10, batch_size=1024, min_batches=8)
     reranks = 50
 
@@ -98,6 +101,8 @@ class PatchDecoder(TwoStream):
         image_dropout: float = 0.5,
         recipe_dropout: float = 0.3,
         words: int = 64,
+        members: int = 4,
+        hubs: int = 2048,
     ) -> None:
         super().__init__(
             dims,
@@ -116,6 +121,8 @@ class PatchDecoder(TwoStream):
             image_dropout=image_dropout,
             recipe_dropout=recipe_dropout,
             words=words,
+            members=1 if faithful else members,
+            hubs=0 if faithful else hubs,
         )
         at_least(1, decoder_width=decoder_width, decoder_layers=decoder_layers, decoder_heads=decoder_heads)
         at_least(1, anchors=anchors, negatives=negatives)
@@ -144,12 +151,16 @@ class PatchDecoder(TwoStream):
         vectors = self.image_vectors(batch, states, weights)
         if self.faithful:
             states = self.image_tower.standardise(given(batch.patches, "patches"))
+        if self.hubs is not None and not self.training:
+            vectors = self.hubs.photos(vectors)
         return Encoded(vectors, self.queries(states))
 
     def encode_recipes(self, batch: Batch) -> Encoded:
         """Encode recipes: vectors of the first stage, and the states the decoder looks at."""
         states, weights = self.recipe_tower(batch)
         vectors = self.recipe_vectors(batch, states, weights)
+        if self.hubs is not None and not self.training:
+            vectors = self.hubs.recipes(vectors)
         mask = given(batch.words_mask, "words_mask")
         if (
             self.faithful
@@ -165,6 +176,8 @@ class PatchDecoder(TwoStream):
         if self.faithful:
             return F.cosine_similarity(answer, masked_mean(words, mask), dim=-1)
         cosines = (images.vectors * recipes.vectors).sum(-1).detach()
+        if self.hubs is not None:
+            cosines = self.hubs.unscaled(cosines, images.vectors.shape[1])
         return torch.as_tensor(self.scale * cosines + answer[:, 0])
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:

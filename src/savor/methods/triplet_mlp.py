@@ -25,6 +25,9 @@ class TripletMLP(Perceptrons):
     The recipe is its three part vectors side by side, each the mean of the part's line vectors. A part that
     a recipe lacks is a learned vector, so that recipes of which only the title is known take part.
 
+    Beyond the report: several members, and a correction for hubs (`savor.methods.base.Perceptrons`);
+    `members=1 hubs=0` is without.
+
     Args:
         dims: widths of the features.
         dim: width of the shared space.
@@ -38,6 +41,8 @@ class TripletMLP(Perceptrons):
         temperature: of `soft` mining, in cosine.
         image_dropout: share of the photo's inputs and hidden units dropped.
         recipe_dropout: share of the recipe's.
+        members: pairs of perceptrons, each trained for itself; a cosine is the mean of theirs.
+        hubs: training pairs kept to correct cosines for hubs (`savor.layers.Hubs`); 0: not corrected.
 
     Example:
         >>> from savor.features import Dims
@@ -45,7 +50,8 @@ class TripletMLP(Perceptrons):
         torch.Size([3, 4])
     """
 
-    paper: ClassVar[str] = "student report; FaceNet's loss (Schroff et al. 2015)"
+    paper: ClassVar[str] = "student report 2022; FaceNet's loss, Schroff et al. 2015"
+    loss: ClassVar[str] = "triplets, mined softly"
     uses: ClassVar[tuple[str, ...]] = ("image", "lines")
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=16, batch_size=1024, min_batches=8)
 
@@ -64,6 +70,8 @@ class TripletMLP(Perceptrons):
         temperature: float = 0.05,
         image_dropout: float = 0.5,
         recipe_dropout: float = 0.1,
+        members: int = 4,
+        hubs: int = 2048,
     ) -> None:
         super().__init__(
             dims,
@@ -72,12 +80,14 @@ class TripletMLP(Perceptrons):
             hidden=hidden,
             image_dropout=image_dropout,
             recipe_dropout=recipe_dropout,
+            members=members,
+            hubs=hubs,
         )
         check_mining(mining)
         above_zero(temperature=temperature)
         self.margin = Margin(margin, margin_schedule, margin_start, margin_step)
         self.mining, self.temperature = mining, temperature
 
-    def pair_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
-        """Return the triplet loss of embeddings, `(b, dim)` each."""
+    def member_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
+        """Return the triplet loss of one member's embeddings, `(b, dim)` each."""
         return triplet(image, recipe, self.margin(image, recipe), self.mining, self.temperature)

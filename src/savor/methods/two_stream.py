@@ -8,9 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from savor.errors import OptionError
-from savor.layers import AttentionPool, Standardise, given, packed, rearranged, self_attention, unit
+from savor.layers import AttentionPool, Hubs, Standardise, given, packed, rearranged, self_attention
 from savor.losses import check_mining, triplet
-from savor.methods.base import TEXTS, Method, Perceptrons, above_zero, at_least, dropouts, photo_vectors
+from savor.methods.base import (
+    TEXTS,
+    Method,
+    Perceptrons,
+    above_zero,
+    at_least,
+    dropouts,
+    mean_over_members,
+    photo_vectors,
+    unit_by_member,
+)
 from savor.recipe import PARTS
 from savor.schedules import Margin
 from savor.training import TrainingOptions
@@ -38,6 +48,10 @@ class TwoStream(Method):
     whole photo and of the part vectors; W and `W_t` start at zero beside it. So the encoders learn what
     patches and words add to their means. `whole=False` leaves that out, as the report does.
 
+    Of several members each has perceptrons and maps `W`, `W_t` of its own, behind the same encoders; an
+    embedding is those of the members side by side, and each has a loss of its own
+    (`savor.methods.base.Perceptrons`).
+
     Args:
         dims: widths of the features.
         dim: width of the shared space.
@@ -56,6 +70,8 @@ class TwoStream(Method):
         image_dropout: share of the patches' inputs dropped.
         recipe_dropout: share of the words' inputs dropped.
         words: word pieces read of a recipe; of a longer one an even subset, while training a random one.
+        members: pairs of perceptrons; without them there is one member.
+        hubs: training pairs kept to correct cosines for hubs (`savor.layers.Hubs`); 0: not corrected.
 
     Example:
         >>> from savor.features import Dims
@@ -63,7 +79,8 @@ class TwoStream(Method):
         'all'
     """
 
-    paper: ClassVar[str] = "student report, Model 1"
+    paper: ClassVar[str] = "student report 2022, Model 1"
+    loss: ClassVar[str] = "triplets, mined softly"
     uses: ClassVar[tuple[str, ...]] = ("image", "patches", "lines", "tokens")
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=10, batch_size=1024, min_batches=8)
 
@@ -90,13 +107,16 @@ class TwoStream(Method):
         image_dropout: float = 0.5,
         recipe_dropout: float = 0.3,
         words: int = 64,
+        members: int = 4,
+        hubs: int = 2048,
     ) -> None:
         super().__init__(dims)
         if text not in TEXTS:
             raise OptionError(f"text={text!r}: choose one of {', '.join(TEXTS)}")
         check_mining(mining)
         above_zero(temperature=temperature)
-        at_least(1, dim=dim, width=width, layers=layers, heads=heads, words=words)
+        at_least(1, dim=dim, width=width, layers=layers, heads=heads, words=words, members=members)
+        at_least(0, hubs=hubs)
         dropouts(dropout=dropout, image_dropout=image_dropout, recipe_dropout=recipe_dropout)
         if width % heads:
             raise OptionError(f"width={width}: must be a multiple of heads={heads}")
@@ -104,11 +124,14 @@ class TwoStream(Method):
         self.margin = Margin(margin, margin_schedule, margin_start, margin_step)
         self.mining, self.temperature = mining, temperature
         self.parts = PARTS if text == "all" else (text,)
-        self.whole = Perceptrons(dims, dim=dim, text=text) if whole else None
+        self.members = members if whole else 1
+        self.whole = Perceptrons(dims, dim=dim, text=text, members=members) if whole else None
+        dim *= self.members
         self.image_tower = PhotoStream(dims.image, dim, width, heads, layers, dropout, image_dropout)
         self.recipe_tower = TextStream(
             dims.text, dim, width, heads, layers, dropout, recipe_dropout, self.parts
         )
+        self.hubs = Hubs(dim, hubs) if hubs else None
         if self.whole is not None:
             for layer in (self.image_tower.fc, *self.recipe_tower.fcs):
                 for parameter in layer.parameters():
@@ -129,18 +152,18 @@ class TwoStream(Method):
         return self.recipe_vectors(batch, *self.recipe_tower(batch))
 
     def image_vectors(self, batch: Batch, states: Tensor, weights: Tensor) -> Tensor:
-        """Pool the states of the patches, `(b, p, width)` and `(b, p)`, to unit rows `(b, dim)`."""
+        """Pool the states of the patches, `(b, p, width)` and `(b, p)`, to unit rows `(b, members dim)`."""
         vectors = self.image_tower.embed(states, weights)
         if self.whole is not None:
             vectors = vectors + self.whole.image_vectors(batch)
-        return unit(vectors)
+        return unit_by_member(vectors, self.members)
 
     def recipe_vectors(self, batch: Batch, states: Tensor, weights: Tensor) -> Tensor:
-        """Pool the states of the word pieces, `(b, w, width)` and `(b, w)`, to unit rows `(b, dim)`."""
+        """Pool the words' states, `(b, w, width)` and `(b, w)`, to unit rows `(b, members dim)`."""
         vectors = self.recipe_tower.embed(batch, states, weights)
         if self.whole is not None:
             vectors = vectors + self.whole.recipe_vectors(batch)
-        return unit(vectors)
+        return unit_by_member(vectors, self.members)
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Yield the triplet loss of both towers."""
@@ -148,11 +171,14 @@ class TwoStream(Method):
         yield "towers", self.pair_loss(image, recipe, batch)
 
     def pair_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
-        """Return the triplet loss of embeddings, `(b, dim)` each."""
+        """Return the mean triplet loss of the members, of embeddings `(b, members dim)` each."""
+        return mean_over_members(self._triplet, image, recipe, self.members)
+
+    def _triplet(self, image: Tensor, recipe: Tensor) -> Tensor:
         return triplet(image, recipe, self.margin(image, recipe), self.mining, self.temperature)
 
     def embed_patches(self, batch: Batch) -> Tensor:
-        """Return each patch's share of the photo's vector before normalisation, `(b, p, dim)`.
+        """Return each patch's share of the photo's embedding, `(b, p, members dim)`.
 
         What the perceptron makes of the whole photo belongs to no patch and is shared out evenly.
         """
@@ -161,10 +187,11 @@ class TwoStream(Method):
         total = self.image_tower.embed(states, weights)
         if self.whole is not None:
             total = total + self.whole.image_vectors(batch)
-        return shares + even(total - shares.sum(1), torch.ones_like(weights, dtype=torch.bool))
+        shares = shares + even(total - shares.sum(1), torch.ones_like(weights, dtype=torch.bool))
+        return self._scaled(shares, total)
 
     def embed_words(self, batch: Batch) -> Tensor:
-        """Return each word piece's share of the recipe's vector before normalisation, `(b, w, dim)`.
+        """Return each word piece's share of the recipe's embedding, `(b, w, members dim)`.
 
         What the perceptron makes of the parts' means, and of missing parts, is shared out evenly.
         """
@@ -173,7 +200,14 @@ class TwoStream(Method):
         total = self.recipe_tower.embed(batch, states, weights)
         if self.whole is not None:
             total = total + self.whole.recipe_vectors(batch)
-        return shares + even(total - shares.sum(1), weights > 0)
+        return self._scaled(shares + even(total - shares.sum(1), weights > 0), total)
+
+    def _scaled(self, shares: Tensor, total: Tensor) -> Tensor:
+        """Scale shares `(b, n, d)` of vectors `(b, d)` as those are scaled to become an embedding."""
+        own = (self.members, total.shape[1] // self.members)
+        lengths = total.view(len(total), *own).norm(dim=-1).clamp(min=1e-12)
+        scale = lengths.reciprocal()[:, None, :, None] / self.members**0.5
+        return torch.as_tensor((shares.view(*shares.shape[:2], *own) * scale).flatten(2))
 
     def self_attention(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the pooling weights of word pieces `(b, w)` and of patches `(b, p)`; rows sum to 1."""

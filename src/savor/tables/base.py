@@ -36,6 +36,8 @@ class Row:
         complete: learn only from recipes with title, ingredients and instructions.
         rerank: how many of the first stage's best a pair scorer orders again; None as the method has it.
         published: figures of others beside ours.
+        seeds: the most seeds it is trained with; None as many as are asked for.
+        minutes: what a training may take by the table's rule; None: it has none.
         version: raised when the row comes to mean something that its options do not show.
     """
 
@@ -46,6 +48,8 @@ class Row:
     complete: bool = False
     rerank: int | None = None
     published: Published | None = None
+    seeds: int | None = None
+    minutes: float | None = None
     version: int = 1
 
     def __post_init__(self) -> None:

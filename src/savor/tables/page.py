@@ -44,7 +44,13 @@ def render(table: Table, outcomes: Outcomes, *, failures: Mapping[str, str], com
         blocks += ["## Which is ahead?", DIFFERENCES, *tests]
     if failures:
         blocks += ["## Failed", "\n".join(f"- {name}: {reason}" for name, reason in failures.items())]
-    blocks += ["## Cost", _costs(table.rows, outcomes), "## How it was made", _facts(table, outcomes)]
+    blocks += [
+        "## Cost",
+        _costs(table.rows, outcomes),
+        *_budget(table.rows, outcomes),
+        "## How it was made",
+        _facts(table, outcomes),
+    ]
     blocks.append(f"```\n{command}\n```")
     return "\n\n".join(blocks) + "\n"
 
@@ -128,8 +134,8 @@ def _costs(rows: Sequence[Row], outcomes: Outcomes) -> str:
                     row.label,
                     f"`{row.name}`",
                     _NONE if closed_form(outcomes[row.name]) else seeds,
-                    f"{_mean(reports, 'train_seconds'):.0f}",
-                    f"{_mean(reports, 'evaluate_seconds'):.0f}",
+                    _mean(reports, "train_seconds"),
+                    _mean(reports, "evaluate_seconds"),
                     _peak(reports),
                     ", ".join(str(report["best_epoch"] or _NONE) for report in reports),
                     _distinct(report["scorer"] for report in reports),
@@ -138,12 +144,35 @@ def _costs(rows: Sequence[Row], outcomes: Outcomes) -> str:
     return _markdown(head, lines) if lines else "No row is finished."
 
 
-def _mean(reports: Sequence[Mapping[str, Any]], key: str) -> float:
-    return float(np.mean([report[key] for report in reports]))
+def _budget(rows: Sequence[Row], outcomes: Outcomes) -> list[str]:
+    """State the rule of a table whose rows have a budget, and which trainings took longer."""
+    allowed: dict[float, list[str]] = {}
+    for row in rows:
+        if row.minutes is not None:
+            allowed.setdefault(row.minutes, []).append(f"`{row.name}`")
+    if not allowed:
+        return []
+    most = max(allowed, key=lambda minutes: len(allowed[minutes]))
+    rule = [f"{most:g} minutes"] + [
+        f"{minutes:g} minutes for {', '.join(names)}" for minutes, names in allowed.items() if minutes != most
+    ]
+    over = [
+        f"`{row.name}`, seed {seed}: {seconds / 60:.0f} minutes"
+        for row in rows
+        for seed, one in outcomes.get(row.name, {}).items()
+        if row.minutes and (seconds := one.report.get("train_seconds") or 0) > 60 * row.minutes
+    ]
+    found = "OVER IT: " + "; ".join(over) if over else "No finished row is over it"
+    return [f"The same budget for all: a training takes at most {', '.join(rule)}. {found}."]
+
+
+def _mean(reports: Sequence[Mapping[str, Any]], key: str) -> str:
+    known = [report[key] for report in reports if report.get(key) is not None]
+    return f"{np.mean(known):.0f}" if known else _NONE
 
 
 def _peak(reports: Sequence[Mapping[str, Any]]) -> str:
-    known = [report["peak_memory"] for report in reports if report["peak_memory"]]
+    known = [report["peak_memory"] for report in reports if report.get("peak_memory")]
     return f"{max(known) / 1e6:.0f}" if known else _NONE
 
 

@@ -8,7 +8,7 @@ _PARTS = ("title", "ingredients", "instructions")
 _OF_PARTS = "Ingredients alone and instructions alone are learned from the recipes that have all parts."
 
 
-def _by_part(name: str, label: str, method: str, **published: Published) -> tuple[Row, ...]:
+def _by_part(name: str, label: str, method: str, version: int = 1, **published: Published) -> tuple[Row, ...]:
     """Return a method's rows for each part of the recipe alone.
 
     A recipe of which only the title is known would teach a method that reads the ingredients nothing but
@@ -22,6 +22,7 @@ def _by_part(name: str, label: str, method: str, **published: Published) -> tupl
             {"text": part},
             complete=part != "title",
             published=published.get(part),
+            version=version,
         )
         for part in _PARTS
     )
@@ -73,10 +74,17 @@ _BASELINES = Section(
             "MLP + triplet",
             "triplet_mlp",
             published=both_ways((1.4, 0.504, 0.787, 0.860), (1.55, 0.499, 0.772, 0.846)),
+            version=2,
         ),
-        *_by_part("triplet_mlp", "MLP + triplet", "triplet_mlp"),
+        Row(
+            "triplet_mlp_one",
+            "MLP + triplet, one member, no correction for hubs",
+            "triplet_mlp",
+            {"members": 1, "hubs": 0},
+        ),
+        *_by_part("triplet_mlp", "MLP + triplet", "triplet_mlp", version=2),
     ),
-    note=f"The rows by part are not in the report. {_OF_PARTS}",
+    note=f"Members, the correction for hubs and the rows by part are not in the report. {_OF_PARTS}",
 )
 
 _MODEL_1 = Section(
@@ -88,17 +96,25 @@ _MODEL_1 = Section(
             "two_stream",
             {"text": "all"},
             published=both_ways((1, 0.611, 0.8498, 0.909), (1, 0.6081, 0.8489, 0.9079)),
+            version=2,
+        ),
+        Row(
+            "model_1_one",
+            "Model 1, one member, no correction for hubs",
+            "two_stream",
+            {"members": 1, "hubs": 0},
         ),
         *_by_part(
             "model_1",
             "Model 1",
             "two_stream",
+            version=2,
             title=both_ways((8.2, 0.1891, 0.4317, 0.5384), (8.6, 0.1771, 0.4197, 0.5223)),
             ingredients=both_ways((2.61, 0.3674, 0.6217, 0.7623), (2.75, 0.3545, 0.6199, 0.7618)),
             instructions=both_ways((2.7, 0.3592, 0.6678, 0.7781), (2.63, 0.3672, 0.6711, 0.7883)),
         ),
     ),
-    note=_OF_PARTS,
+    note=f"One member without the correction is what Model 3 trains on. {_OF_PARTS}",
 )
 
 _MODEL_2 = Section(
@@ -115,7 +131,7 @@ _MODEL_2 = Section(
                 "the report does not state the direction; its photo queries imply this one",
             ),
         ),
-        Row("model_2", "Model 2, repaired", "patch_decoder", {"faithful": False}),
+        Row("model_2", "Model 2, repaired", "patch_decoder", {"faithful": False}, version=2),
     ),
 )
 
@@ -155,7 +171,11 @@ TABLE = Table(
         ),
         Comparison(
             "What was added, over what it was added to",
-            (("model_2", "model_2_faithful"), ("model_2", "model_1"), ("model_3", "model_1")),
+            (
+                *(("triplet_mlp", "triplet_mlp_one"), ("model_1", "model_1_one")),
+                *(("model_1_one", "triplet_mlp_one"), ("model_3", "model_1_one"), ("model_3", "model_1")),
+                *(("model_2", "model_2_faithful"), ("model_2", "model_1")),
+            ),
         ),
     ),
 )
