@@ -16,7 +16,7 @@ from savor.errors import DataError, SavorError, UsageError
 
 VERBS = (
     *("data", "data check", "data toy", "features", "train", "evaluate", "embed", "compare"),
-    *("index", "search", "explain", "generate", "ground", "methods", "doctor"),
+    *("index", "search", "explain", "generate", "ground", "import", "export", "methods", "doctor"),
 )
 HEAVY = (
     "torch",

@@ -28,6 +28,7 @@ from savor.cli import (
     features,
     generate,
     grounding,
+    importing,
     methods,
     search,
     toy,
@@ -59,6 +60,8 @@ app.command("search")(search.search)
 app.command("explain")(explain.explain)
 app.command("generate")(generate.generate)
 app.command("ground")(grounding.ground)
+app.command("import")(importing.import_)
+app.command("export")(importing.export)
 app.command("methods")(methods.methods)
 app.command("doctor")(doctor.doctor)
 
