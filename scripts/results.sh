@@ -31,6 +31,9 @@ row cca-complete cca --complete
 for seed in 0 1 2; do
   row "triplet_mlp-seed$seed" triplet_mlp --seed "$seed"
 done
+for seed in 0 1 2; do
+  row "triplet_mlp_one-seed$seed" triplet_mlp --seed "$seed" --set members=1 --set hubs=0
+done
 row triplet_mlp-complete triplet_mlp --complete
 
 python scripts/results_page.py "$out"
