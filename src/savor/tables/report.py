@@ -174,6 +174,7 @@ TABLE = Table(
             (
                 *(("triplet_mlp", "triplet_mlp_one"), ("model_1", "model_1_one")),
                 *(("model_1_one", "triplet_mlp_one"), ("model_3", "model_1_one"), ("model_3", "model_1")),
+                ("model_3", "triplet_mlp_one"),
                 *(("model_2", "model_2_faithful"), ("model_2", "model_1")),
             ),
         ),
