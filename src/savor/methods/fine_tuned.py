@@ -36,9 +36,10 @@ class FineTuned(Method):
     `L = L_triplet + class_weight (CE(photo) + CE(recipe)) + ingredient_weight (BCE(photo) + BCE(recipe))`
 
     on title classes (those without one are left out) and, where asked for, on the most frequent words of
-    the ingredients; one linear classifier reads both sides. The head is another method: it is first trained
-    on the features alone, as that method is, then all is trained on augmented pixels and on a few lines of
-    each recipe, the encoders at smaller learning rates, `encoder_rate decay^d` for the stage d from the top.
+    the ingredients; one linear classifier reads both sides. The head is another method, with one member and
+    no correction for hubs: it is first trained on the features alone, then all is trained on augmented
+    pixels and on a few lines of each recipe, the encoders at smaller learning rates,
+    `encoder_rate decay^d` for the stage d from the top.
 
     Args:
         dims: widths of the features.
