@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from savor.index.filters import EVERYTHING, Filter
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-__all__ = ["Find", "Index", "Match", "open_index"]
+__all__ = ["EVERYTHING", "Filter", "Find", "Index", "Match", "open_index"]
 
 Find = Literal["recipes", "photos"]
 
@@ -44,12 +46,14 @@ class Index(Protocol):
     manifest: dict[str, Any]
     run_folder: Path
 
-    def count(self, find: Find) -> int:
-        """Return how many recipes or photos there are."""
+    def count(self, find: Find, where: Filter = EVERYTHING) -> int:
+        """Return how many recipes or photos there are, of those that a filter lets pass."""
         ...
 
-    def nearest(self, find: Find, query: Array, k: int) -> list[Match]:
+    def nearest(self, find: Find, query: Array, k: int, where: Filter = EVERYTHING) -> list[Match]:
         """Return the k entries of largest cosine with a vector `(dim,)`, equal ones in order of their ids.
+
+        Only what the filter lets pass is an answer; of photos their recipes are asked.
 
         The first j of them are the answer for j; fewer than k come where there are fewer.
         """
