@@ -1,0 +1,160 @@
+"""Time searching an index alone: `python benchmarks/index.py [--entries 100000] [--dim 516] [--backends ...]`.
+
+Recipes are made up: vectors in clusters, titles and ingredients of words as frequent as words are, categories,
+sources and times. Queries are entries with noise, as far from them as a photo is from its recipe. Of every
+backend: how long it takes to write, to open anew and answer once, how large it is on disk, and for searches
+without and with filters p50, p95, the ratio of p50 to the first backend's, and recall@10 against comparing
+all vectors in float64. Encoding a query is no part of it. Times are those of this machine as busy as it was;
+set OMP_NUM_THREADS to the number of cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from savor.index import EVERYTHING, Filter, backends, folder, open_index
+from savor.index.filters import facts_of
+from savor.index.ranking import unit
+
+Array = np.ndarray[Any, np.dtype[Any]]
+CLUSTERS, WORDS, K = 2_000, 5_000, 10
+FACTS = {"run": "none", "method": "none", "encoders": {}, "grid": [7, 7]}
+FILTERS = {
+    "no filter": EVERYTHING,
+    "have a frequent word": Filter(have=("word d",)),
+    "have two words": Filter(have=("word d", "word ba")),
+    "have a rare word": Filter(have=("word dcba",)),
+    "avoid three words": Filter(avoid=("word b", "word ba", "word dcba")),
+    "category and time": Filter(category="course 3", minutes=45),
+}
+
+
+def spelt(number: int) -> str:
+    """Return a word of letters for a number; digits are no part of words."""
+    return "".join("abcdefghij"[int(digit)] for digit in str(number))
+
+
+def recipes(entries: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+    """Make up recipes of eight ingredients with frequent and rare words, and of five steps."""
+    ranks = np.minimum(rng.zipf(1.3, (entries, 8)), WORDS) - 1
+    rest = rng.integers(0, WORDS, (entries, 60))
+    minutes, courses = rng.integers(5, 180, entries), rng.integers(0, 12, entries)
+    for k in range(entries):
+        yield {
+            "id": f"{k:07d}",
+            "title": f"{spelt(rest[k, 0])} with {spelt(ranks[k, 0])}",
+            "ingredients": [f"{1 + k % 3} cups word {spelt(rank)}, chopped" for rank in ranks[k]],
+            "instructions": [" ".join(map(spelt, rest[k, step * 12 : step * 12 + 12])) for step in range(5)],
+            "category": f"Course {courses[k]}",
+            "source": f"book {k % 40}",
+            "times": {"total": f"{minutes[k]} min"},
+            "photos": [],
+            "content": str(k),
+        }
+
+
+def clustered(entries: int, dim: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return stored vectors `(entries, dim)` float16 and 200 queries `(200, dim)` near some of them."""
+    centres = rng.standard_normal((CLUSTERS, dim), np.float32)
+    vectors = centres[rng.integers(CLUSTERS, size=entries)]
+    vectors += 0.7 * rng.standard_normal((entries, dim), np.float32)
+    vectors = unit(vectors)
+    noise = rng.standard_normal((200, dim), np.float32) / dim**0.5
+    return vectors.astype(np.float16), unit(vectors[rng.integers(entries, size=200)] + 1.5 * noise)
+
+
+def truth(vectors: Array, queries: Array, mask: Array) -> list[set[str]]:
+    """Return the ids of the K nearest that pass, all compared."""
+    rows = np.flatnonzero(mask)
+    near = unit(vectors[rows]).astype(np.float64) @ queries.T.astype(np.float64)
+    return [{f"{row:07d}" for row in rows[np.argsort(-column)[:K]]} for column in near.T]
+
+
+def opening(path: Path) -> float:
+    """Return the seconds in which a new process opens an index and answers once, imports and all."""
+    code = (
+        "import sys, numpy as np; from savor.index import open_index; index = open_index(sys.argv[1]);"
+        " index.nearest('recipes', np.eye(1, index.manifest['dim'], dtype=np.float32)[0], 10)"
+    )
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    return time.perf_counter() - start
+
+
+def measure(index: Any, queries: Array, where: Filter, answers: Sequence[set[str]]) -> tuple[Array, float]:
+    """Return milliseconds of each query, and recall@K; what a filter lets pass is looked up before."""
+    index.count("recipes", where)
+    index.nearest("recipes", queries[0], K, where)
+    times, found = [], []
+    for query, right in zip(queries, answers, strict=True):
+        start = time.perf_counter()
+        matches = index.nearest("recipes", query, K, where)
+        times.append(1000 * (time.perf_counter() - start))
+        found.append(len(right & {match.recipe_id for match in matches}) / max(1, len(right)))
+    return np.array(times), float(np.mean(found))
+
+
+def main() -> None:
+    """Build an index with each backend and search it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--entries", type=int, default=100_000)
+    parser.add_argument("--dim", type=int, default=516)
+    parser.add_argument("--backends", nargs="+", default=["exact", "lance"], choices=backends.BACKENDS)
+    options = parser.parse_args()
+    settings = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_CORETYPE")}
+    print(
+        f"{options.entries:,} x {options.dim}, {os.cpu_count()} cores, {settings}, load {os.getloadavg()[0]:.1f}"
+    )
+    rng = np.random.default_rng(0)
+    vectors, queries = clustered(options.entries, options.dim, rng)
+    records = list(recipes(options.entries, rng))
+    facts = [facts_of(folder.recipe_from_json(record)) for record in records]
+    masks = {name: np.array([where.passes(one) for one in facts]) for name, where in FILTERS.items()}
+    answers = {name: truth(vectors, queries, mask) for name, mask in masks.items()}
+    first: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as work:
+        for backend in options.backends:
+            path = Path(work) / backend
+            (Path(work) / "run").mkdir(exist_ok=True)
+            for name in ("config.json", "model.safetensors"):
+                (Path(work) / "run" / name).write_text("{}")
+            folder.begin(path, Path(work) / "run")
+            start = time.perf_counter()
+            index = backends.create(path, backend, options.dim, **FACTS)
+            index.add({"recipes": list(zip(records, vectors, strict=True)), "photos": []}, set(), data=[])
+            written = time.perf_counter() - start
+            index.close()
+            size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6
+            print(
+                f"\n{backend}: written in {written:.1f} s, {size:.0f} MB, opened and first answer {opening(path):.1f} s"
+            )
+            index = open_index(path)
+            for name, where in FILTERS.items():
+                start = time.perf_counter()
+                index.count("recipes", where)
+                looked_up = 1000 * (time.perf_counter() - start)
+                times, recall = measure(index, queries, where, answers[name])
+                p50, p95 = np.percentile(times, [50, 95])
+                ratio = p50 / first.setdefault(name, p50)
+                print(
+                    f"  {name:22} {masks[name].mean():7.2%} pass  p50 {p50:6.1f} ms  p95 {p95:6.1f} ms"
+                    f"  x {ratio:4.2f}  recall@{K} {recall:.4f}  filter looked up in {looked_up:.1f} ms"
+                )
+            start = time.perf_counter()
+            for query in range(20):
+                index.words(f"{spelt(query)} word {spelt(query * 37)}", K)
+            print(f"  words: {50 * (time.perf_counter() - start):.1f} ms a query")
+
+
+if __name__ == "__main__":
+    main()
