@@ -1,19 +1,21 @@
-"""Make the starter model anew: train it, halve its numbers, measure it and write its card.
+"""Make the starter model anew: train it, halve its numbers, measure it, write its card, index the cookbook.
 
     python scripts/starter.py FEATURES OUT
 
 OUT is then what `src/savor/starter` holds beside its `__init__.py`. Training and the choice of its epoch see
-the splits train and val; test is read once, for the card.
+the splits train and val; test is read once, for the card. A run that is there is not trained again.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
+from savor import cookbook
 from savor.cli import main as savor
 
 SEED = "0"
@@ -25,11 +27,13 @@ CARD = """# Card of the starter model
 shipped. It is used wherever no run and no index is named.
 
 - **Data**: the training split, 11,444 recipes with one photo each, two thirds of them with a title only, of a
-  set with the fingerprint `{data}`: the public "Food Ingredients and Recipes Dataset with Images" collection
-  of epicurious.com recipes (stated licence CC BY-SA 3.0) and the public-domain-recipes collection
-  (Unlicense). No text and no picture of it is in the weights; the correction for hubs keeps embeddings
-  of {hubs} training pairs.
-- **Made by** `python scripts/starter.py FEATURES OUT`, seed {seed}, {settings}; numbers stored in float16.
+  set with the fingerprint
+  `{data}`:
+  the public "Food Ingredients and Recipes Dataset with Images" collection of epicurious.com
+  recipes (stated licence CC BY-SA 3.0) and the public-domain-recipes collection (Unlicense). No text
+  and no picture of it is in the weights; the correction for hubs keeps embeddings of {hubs} training pairs.
+- **Made by** `python scripts/starter.py FEATURES OUT`, seed {seed},
+  {settings}; numbers stored in float16.
 - **Meant for** finding dishes among one's own recipes. It knows English and home cooking of America and
   Europe best. What cannot be seen on a photo it cannot know: it is no help with allergies.
 - **Measured** on pairs that no choice has seen (test) and on those the epoch was chosen by (val), photos and
@@ -45,20 +49,25 @@ once.
 
 
 def main() -> None:
-    """Read the command line and write the run with its card."""
+    """Read the command line and write card and index."""
     features, out = sys.argv[1], Path(sys.argv[2])
+    run = out / "training"
     settings = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
-    _do("train", "triplet_mlp", "--features", features, "--out", str(out), "--seed", SEED, *settings)
-    _halve(out / "model.safetensors")
+    _do("train", "triplet_mlp", "--features", features, "--out", str(run), "--seed", SEED, *settings)
+    config = json.loads((run / "config.json").read_text("utf-8"))
+    config["command"] = "python scripts/starter.py FEATURES OUT"
+    (run / "config.json").write_text(json.dumps(config, indent=1) + "\n", "utf-8")
+    _halve(run / "model.safetensors")
     card = CARD.format(
-        data=json.loads((out / "config.json").read_text("utf-8"))["data"],
+        data=config["data"],
         hubs=SETTINGS["hubs"],
         seed=SEED,
         settings=", ".join(f"`{name}={value}`" for name, value in SETTINGS.items()),
-        rows="\n".join(row for split, protocol in MEASURED for row in _rows(features, out, split, protocol)),
+        rows="\n".join(row for split, protocol in MEASURED for row in _rows(features, run, split, protocol)),
     )
     (out / "CARD.md").write_text(card, "utf-8")
-    (out / "log.jsonl").unlink(missing_ok=True)
+    shutil.rmtree(out / "index", ignore_errors=True)
+    _do("index", str(run), "--data", str(cookbook.folder()), "--out", str(out / "index"))
 
 
 def _do(*arguments: str) -> None:

@@ -1,4 +1,7 @@
-"""The starter model: a small run that is used where no run or index is named."""
+"""The starter model, and the index of the starter cookbook made with it: what is used where none is named.
+
+`scripts/starter.py` makes both anew; CARD.md says what the model was made from and what it is worth.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,27 @@ if TYPE_CHECKING:
 
 __all__ = ["folder", "open_cookbook"]
 
+_INDEX = Path(__file__).parent / "index"
+
 
 def folder() -> Path:
-    """Return the folder of the starter model, a run like those that `savor train` writes, with its CARD.md.
+    """Return the folder of the starter model, a run as `savor train` writes it.
 
-    >>> sorted(path.name for path in folder().glob("*.*") if path.suffix != ".py")
-    ['CARD.md', 'config.json', 'model.safetensors']
+    >>> sorted(path.name for path in folder().iterdir())
+    ['config.json', 'model.safetensors']
     """
-    return Path(__file__).parent
+    return _INDEX / "run"
 
 
 def open_cookbook() -> Index:
-    """Open the index of the starter cookbook, made with the starter model; it cannot be added to.
+    """Open the index of the starter cookbook (`savor.cookbook`); it belongs to the installation.
+
+    >>> open_cookbook().count("recipes")
+    150
 
     Raises:
         VectorIndexError: the installation is damaged.
     """
-    from savor import cookbook
-    from savor.index.exact import ExactIndex
+    from savor.index import open_index
 
-    return ExactIndex(cookbook.folder() / "index", run_folder=folder())
+    return open_index(_INDEX)
