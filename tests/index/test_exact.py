@@ -108,7 +108,7 @@ def killed(connection, find, records):
     connection.execute("PRAGMA cache_size = 1")
     if find == sys.argv[2]:
         connection.execute("CREATE TABLE ballast AS SELECT randomblob(100000) FROM photos")
-        os._exit(9)
+        os._exit(9 if "lancedb" not in sys.modules else 1)  # it takes seconds to import
     return first
 catalogue._put = killed
 record = {"title": "Pie", "photos": [], "content": "2"}

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,11 @@ def create(path: Path, *, vectors: bool) -> None:
         connection.executescript(_SCHEMA + (_VECTORS if vectors else ""))
         connection.execute("INSERT INTO facts VALUES ('version', '\"0\"'), ('data', '[]')")
         connection.commit()
+    except sqlite3.Error as error:
+        raise VectorIndexError(
+            f"{path}: {FILE} cannot be made ({error}); see whether the disk has room; where fts5 is missing,"
+            " install a Python whose SQLite has it"
+        ) from error
     finally:
         connection.close()
 
@@ -369,4 +374,5 @@ def _compact(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_count")
     )
     if free > max(_FEW, pages // 2):
-        connection.execute("VACUUM")
+        with suppress(sqlite3.Error):  # no room for a copy, or someone reads: then another time
+            connection.execute("VACUUM")
