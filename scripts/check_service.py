@@ -1,7 +1,4 @@
-"""Ask a running `savor serve` what it serves, and what it answers to a photo.
-
-    python scripts/check_service.py http://127.0.0.1:8080/ PHOTO
-"""
+"""Ask a running `savor serve` what it serves, and what it answers to a photo: ADDRESS PHOTO."""
 
 from __future__ import annotations
 
