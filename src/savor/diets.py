@@ -277,23 +277,32 @@ def added_terms(words: Sequence[str]) -> set[str]:
     >>> sorted(added_terms(["gluten", "free", "soy", "sauce"]))
     ['@soy', 'soya sauce']
     """
-    found: set[str] = set()
+    return {term for _, terms in foods(words) for term in terms}
+
+
+def foods(words: Sequence[str]) -> list[tuple[str, frozenset[str]]]:
+    """Return the phrases of a line that are known, each with the terms that it brings along.
+
+    >>> foods(["vegan", "butter", "or", "milk", "chocolate"])
+    [('butter', frozenset()), ('milk chocolate', frozenset())]
+    """
+    found: list[tuple[str, frozenset[str]]] = []
     excluded: set[str] = set()
     start = 0
     while start < len(words):
         for length in range(min(_LONGEST, len(words) - start), 0, -1):
             phrase = " ".join(words[start : start + length])
-            if phrase in _FREE:
+            if phrase in _FREE_TERMS:
                 excluded |= _FREE_TERMS[phrase]
             elif phrase in TABLE:
-                found |= TABLE[phrase]
+                found.append((phrase, TABLE[phrase]))
             else:
                 continue
             start += length
             break
         else:
             start += 1
-    return found - excluded
+    return [(phrase, terms - excluded) for phrase, terms in found]
 
 
 def named(name: str) -> tuple[str, ...]:
