@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -137,8 +138,6 @@ def _address(listening: socket.socket, host: str, public_url: str | None) -> str
 
 
 def _run(server: uvicorn.Server, listening: socket.socket) -> None:
-    try:
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn passes it on after it has stopped in order
         server.run(sockets=[listening])
-    except KeyboardInterrupt:  # what uvicorn passes on after it has stopped in order
-        pass
     typer.echo("savor: stopped", err=True)

@@ -13,10 +13,12 @@ from fastapi.concurrency import run_in_threadpool
 from savor import __version__
 from savor.server import problems
 from savor.server.batching import Worker
+from savor.server.jobs import Jobs
 from savor.server.library import Library
+from savor.server.maps import Maps
 from savor.server.metrics import Measured, Metrics
 from savor.server.queries import Queries
-from savor.server.routes import explaining, health, page, photos, recipes, searching
+from savor.server.routes import explaining, health, importing, mapping, page, photos, recipes, searching
 from savor.server.schemas import ErrorAnswer
 from savor.server.security import Guard
 from savor.server.service import Service
@@ -48,12 +50,13 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         worker = Worker(observe=metrics.batch)
         library = Library(settings, worker)
+        jobs, maps = Jobs(library), Maps()
         explaining = threading.BoundedSemaphore(settings.limits.explanations)
-        app.state.service = Service(settings, worker, library, Queries(), metrics, explaining)
+        app.state.service = Service(settings, worker, library, Queries(), jobs, maps, metrics, explaining)
         library.start()
         yield
-        await run_in_threadpool(library.close)
-        await run_in_threadpool(worker.close)
+        for part in (library, jobs, maps, worker):
+            await run_in_threadpool(part.close)
 
     # The pages that FastAPI offers for the description load their scripts from elsewhere.
     app = FastAPI(
@@ -66,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         responses=ERRORS,
     )
     problems.install(app)
-    for routes in (health, searching, recipes, photos, explaining, page):
+    for routes in (health, searching, recipes, photos, explaining, importing, mapping, page):
         app.include_router(routes.router)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Measured, metrics=metrics)

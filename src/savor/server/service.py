@@ -12,6 +12,8 @@ from savor.server.library import Library
 
 if TYPE_CHECKING:
     from savor.server.batching import Worker
+    from savor.server.jobs import Jobs
+    from savor.server.maps import Maps
     from savor.server.metrics import Metrics
     from savor.server.queries import Queries
     from savor.server.settings import Settings
@@ -25,6 +27,8 @@ class Service:
     worker: Worker
     library: Library
     queries: Queries
+    jobs: Jobs
+    maps: Maps
     metrics: Metrics
     explaining: threading.BoundedSemaphore
 
