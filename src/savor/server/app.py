@@ -18,7 +18,17 @@ from savor.server.library import Library
 from savor.server.maps import Maps
 from savor.server.metrics import Measured, Metrics
 from savor.server.queries import Queries
-from savor.server.routes import explaining, health, importing, mapping, page, photos, recipes, searching
+from savor.server.routes import (
+    explaining,
+    feedback,
+    health,
+    importing,
+    mapping,
+    page,
+    photos,
+    recipes,
+    searching,
+)
 from savor.server.schemas import ErrorAnswer
 from savor.server.security import Guard
 from savor.server.service import Service
@@ -69,7 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
         responses=ERRORS,
     )
     problems.install(app)
-    for routes in (health, searching, recipes, photos, explaining, importing, mapping, page):
+    for routes in (health, searching, recipes, photos, explaining, importing, mapping, feedback, page):
         app.include_router(routes.router)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Measured, metrics=metrics)

@@ -7,8 +7,6 @@ import secrets
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REMEMBERED = 50
-IMPORTED = "imported"
+IMPORTED, STATE = "imported", "import.json"
 
 
 @dataclass
@@ -78,18 +76,24 @@ class Jobs:
         self._thread = background.start("savor-import", lambda: self._run(job, upload, dry_run))
         return name
 
-    @contextmanager
-    def changing(self) -> Iterator[None]:
-        """Keep imports away while something else changes the index.
+    def remove(self, recipe_id: str) -> int:
+        """Remove a recipe from the index and from what was imported; return how many were there.
 
         Raises:
-            Problem: an import is running.
+            Problem: an import is running, or the index must not be changed.
         """
+        from savor.importing.writing import remove
+        from savor.index import open_index
+
         self._begin()
         try:
-            yield
+            removed = open_index(self.library.to_write()).remove([recipe_id])
+            if (self.folder / STATE).is_file():
+                remove([recipe_id], self.folder)
+            self.library.reload()
         finally:
             self._changing.release()
+        return removed
 
     def close(self) -> None:
         """End what is running; the index stays as it was."""

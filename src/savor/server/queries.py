@@ -19,6 +19,11 @@ class Query:
     text: str | None = None
     recipe: str | None = None
 
+    @property
+    def asked(self) -> bytes | str:
+        """The photo, or else the words, or the id."""
+        return self.photo or self.text or self.recipe or ""
+
 
 class Queries:
     """The last queries by names nobody can guess; the oldest are forgotten."""

@@ -11,8 +11,9 @@ from savor.recipe import Recipe
 from savor.server.fallbacks import Found, count, facets, listed, where_of, words
 from savor.server.presenting import card, found, whole
 from savor.server.problems import Problem
-from savor.server.schemas import Facet, Facets, Hits, Listing, RecipeAnswer, RecipeList
-from savor.server.service import TheLibrary
+from savor.server.schemas import Facet, Facets, Hits, Listing, RecipeAnswer, RecipeList, Removed
+from savor.server.security import Writes
+from savor.server.service import TheLibrary, TheService
 
 router = APIRouter(tags=["recipes"])
 MATCHES = 1000  # as many as a search for words counts
@@ -56,6 +57,13 @@ def recipe(recipe_id: str, library: TheLibrary) -> RecipeAnswer:
     """Show all that is known of a recipe."""
     index = library.index
     return whole(index, _recipe(index, recipe_id))
+
+
+@router.delete("/recipes/{recipe_id:path}", dependencies=[Writes])
+def remove(recipe_id: str, service: TheService) -> Removed:
+    """Remove a recipe and its photos, also from the recipes that were imported."""
+    _recipe(service.library.index, recipe_id)
+    return Removed(removed=service.jobs.remove(recipe_id))
 
 
 def _recipe(index: Index, recipe_id: str) -> Recipe:
