@@ -2,10 +2,11 @@
 
     python benchmarks/service.py [RUN] [--size 100000] [--requests 160] [--rounds 3] [--index FOLDER]
 
-Starts `savor serve` on an index of made-up recipes around RUN (the starter model if left out) and asks it over
-loopback. The bare encoder, one user, 8 users and 32 users take turns, so that whatever else the machine does
-meets all of them. The bare encoder gets the same photos, decoded, in the largest batches the server makes, and
-nothing else to do; the clients' own work is part of the service's time. The shares are the thing to read.
+Starts `savor serve` on an index of made-up recipes around RUN (the starter model if left out) and asks it
+over loopback. The bare encoder, one user, 8 users and 32 users take turns, so that whatever else the machine
+does meets all of them. The bare encoder gets the same photos, decoded, in the largest batches the server
+makes, and nothing else to do; the clients' own work is part of the service's time. The shares are the thing
+to read.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ from savor.server.batching import MOST
 
 FOODS = re.findall(
     r"\w+",
-    """lentils onions spinach rice beans carrots garlic chickpeas tomatoes potatoes butter flour eggs milk basil
-    mushrooms salmon chicken beef tofu noodles cumin ginger lemon yoghurt cheese peas leeks honey oats""",
+    """lentils onions spinach rice beans carrots garlic chickpeas tomatoes potatoes butter flour eggs
+    milk basil mushrooms salmon chicken beef tofu noodles cumin ginger lemon yoghurt cheese peas leeks honey oats""",
 )
 DISHES = ["soup", "stew", "curry", "salad", "pie", "cake", "risotto", "bread", "tart", "bowl"]
 BLOCK = 20_000  # recipes at a time

@@ -13,6 +13,7 @@ import urllib.request
 import pytest
 
 from savor import cli
+from savor.index.folder import FORMAT
 
 
 @pytest.fixture
@@ -20,9 +21,9 @@ def index(tmp_path):
     """What looks like an index until it is opened."""
     folder = tmp_path / "my.index"
     folder.mkdir()
-    facts = {"run": "", "encoders": {}, "grid": [1, 1], "data": [], "dim": 1, "counts": {}}
-    facts["files"] = {"entries-0/recipes.npy": {"bytes": 1}}  # and it is not there
-    (folder / "manifest.json").write_text(json.dumps({"format": 1, "entries": "entries-0", **facts}))
+    facts = {"run": "", "encoders": {}, "grid": [1, 1], "dim": 1, "backend": "exact"}
+    facts["files"] = {"run/config.json": {"bytes": 1}}  # and it is not there
+    (folder / "manifest.json").write_text(json.dumps({"format": FORMAT, **facts}))
     return folder
 
 

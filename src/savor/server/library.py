@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from savor.errors import SavorError
-from savor.server.fallbacks import version_of
 from savor.server.problems import Problem
 
 if TYPE_CHECKING:
-    from savor.index import Find, Index
+    from savor.index import Array, Find, Index
     from savor.index.embedding import Embedder
     from savor.search import Searcher
     from savor.server.batching import Worker
@@ -31,7 +30,7 @@ GROUP = 8  # photos of one explanation between which searches may slip in
 class Library:
     """An index and all that answers from it. Requests take `searcher` once and stay with it.
 
-    A changed index is opened beside the old one and then takes its place in one step.
+    The index itself notices what is added to it or removed; another one takes its place in one step.
 
     Args:
         settings: where the index is, and who may write to it.
@@ -84,7 +83,7 @@ class Library:
     @property
     def version(self) -> str:
         """What changes with the index."""
-        return version_of(self.index)
+        return self.index.version
 
     @property
     def ways(self) -> list[str]:
@@ -123,9 +122,12 @@ class Library:
             self.path = own
         return self.path
 
-    def reload(self) -> None:
-        """Open the index as it is now for the searches that follow."""
-        self._searcher = self._opened(self.searcher.embedder)
+    def renew(self) -> None:
+        """Let the searches that follow find what has changed, without waiting for it."""
+        if self.index.path == self.path:
+            _touch(self.index, self._query)
+        else:
+            self._searcher = self._opened(self.embedder)
 
     def _load(self) -> None:
         try:
@@ -147,21 +149,27 @@ class Library:
         if embedder is None or embedder.run.fingerprint != searcher.index.manifest["run"]:
             embedder = _sharing(searcher.embedder, self._worker)
         searcher.embedder = embedder
-        query = _warm(embedder)
-        for find in FINDS:
-            if searcher.index.count(find):
-                searcher.index.nearest(find, query, 1)
+        self._query = _warm(embedder)
+        _touch(searcher.index, self._query)
         return searcher
 
 
-def _warm(embedder: Embedder) -> Any:
+def _touch(index: Index, query: Array) -> None:
+    """Make an index read what a search would otherwise wait for."""
+    for find in FINDS:
+        if index.count(find):
+            index.nearest(find, query, 1)
+
+
+def _warm(embedder: Embedder) -> Array:
     """Encode a picture and a word, so that both encoders are here; return a vector `(dim,)`."""
     from PIL import Image
 
     from savor.recipe import Recipe
 
     embedder.recipes([Recipe("", "soup")])
-    return embedder.photos([Image.new("RGB", (352, 224), "white")])[0]
+    (vector,) = embedder.photos([Image.new("RGB", (352, 224), "white")])
+    return vector
 
 
 def _sharing(embedder: Embedder, worker: Worker) -> Embedder:

@@ -11,9 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from savor.index import EVERYTHING
 from savor.server import background
-from savor.server.fallbacks import listed, version_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +41,7 @@ class Maps:
 
     def get(self, index: Index, wait: float) -> Plan | None:
         """Return the map of an index as it is now, or None where that is not ready within some seconds."""
-        version = version_of(index)
+        version = index.version
         with self._lock:
             if self._plan is not None and self._plan["version"] == version:
                 return self._plan
@@ -75,7 +73,7 @@ class Maps:
 
 
 def _computed(index: Index, version: str) -> Plan:
-    ids = listed(index, EVERYTHING, 0, 10**9, "id")
+    ids = index.listed(limit=index.count("recipes"), order="id")
     ids = ids[:: -(-len(ids) // MOST) or 1]
     kind, points = place([index.vector(one) for one in ids])
     plan = {"version": version, "kind": kind, "ids": ids, "xy": points.round(4).tolist()}
