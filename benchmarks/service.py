@@ -29,19 +29,19 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
-from savor.index.folder import Entry, begin
 
 from extraction import header
 from savor.encoders import ImageEncoder, open_image_encoder
 from savor.index import backends
 from savor.index.embedding import Embedder
+from savor.index.folder import Entry, begin
 from savor.runs import Run, open_run
 from savor.server.batching import MOST
 
 FOODS = re.findall(
     r"\w+",
-    """lentils onions spinach rice beans carrots garlic chickpeas tomatoes potatoes butter flour eggs
-    milk basil mushrooms salmon chicken beef tofu noodles cumin ginger lemon yoghurt cheese peas leeks honey oats""",
+    """lentils onions spinach rice beans carrots garlic chickpeas tomatoes potatoes butter flour eggs milk
+    basil mushrooms salmon chicken beef tofu noodles cumin ginger lemon yoghurt cheese peas leeks honey""",
 )
 DISHES = ["soup", "stew", "curry", "salad", "pie", "cake", "risotto", "bread", "tart", "bowl"]
 BLOCK = 20_000  # recipes at a time

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from savor.index import Match
-from savor.index.ranking import in_looks, top_k
+from savor.index.ranking import in_looks, top_k, top_k_each
 
 
 def unit(*numbers):
@@ -34,6 +34,21 @@ def test_the_best_come_first_equal_ones_in_order_and_a_longer_answer_begins_with
     assert scores.tolist() == [exactly[row] for row in found]
     shorter, _ = top_k(matrix, unit(*query), max(1, k // 3), among)
     assert found[: len(shorter)].tolist() == shorter.tolist()
+
+
+@pytest.mark.parametrize("share", [None, 1, 0.5, 0.01, 0])
+def test_several_queries_together_are_answered_as_one_by_one(share):
+    rng = np.random.default_rng(0)
+    matrix, queries = (rng.integers(-2, 3, (rows, 6)) + 0.5 for rows in (500, 4))
+    matrix, queries = (
+        (one / np.linalg.norm(one, axis=1, keepdims=True)).astype(np.float32) for one in (matrix, queries)
+    )
+    among = None if share is None else rng.random(500) < share
+    together = top_k_each(matrix, queries, 20, among)
+    assert len(together) == 4
+    for (rows, scores), query in zip(together, queries, strict=True):
+        alone, exactly = top_k(matrix, query, 20, among)
+        assert (rows.tolist(), scores.tolist()) == (alone.tolist(), exactly.tolist())
 
 
 @pytest.mark.parametrize("share", [1, 0.5, 0.01])

@@ -16,7 +16,7 @@ import numpy as np
 from savor.index import EVERYTHING, Filter, Find, Match, catalogue
 from savor.index.catalogue import KEYS, CatalogueIndex, key_of, put_blobs
 from savor.index.folder import Array, Entries, damaged, stored
-from savor.index.ranking import top_k, unit
+from savor.index.ranking import top_k, top_k_each, unit
 
 
 def create(path: Path, dim: int) -> dict[str, Any]:
@@ -37,8 +37,15 @@ class ExactIndex(CatalogueIndex):
         """Return the k entries of largest cosine with a vector `(dim,)`, equal ones in order of their ids."""
         with self._reading():
             vectors, mask = self._vectors(find), self._mask(find, where)
-        rows, scores = top_k(vectors.unit, query, k, mask)
-        return [Match(float(score), *vectors.keys[row]) for row, score in zip(rows, scores, strict=True)]
+        return vectors.matches(*top_k(vectors.unit, query, k, mask))
+
+    def nearest_each(
+        self, find: Find, queries: Array, k: int, where: Filter = EVERYTHING
+    ) -> list[list[Match]]:
+        """Return for each row of `queries` `(b, dim)` what `nearest` returns."""
+        with self._reading():
+            vectors, mask = self._vectors(find), self._mask(find, where)
+        return [vectors.matches(*best) for best in top_k_each(vectors.unit, queries, k, mask)]
 
     def vector(self, recipe_id: str, photo_id: str | None = None) -> Array | None:
         """Return the stored vector of a recipe or photo, `(dim,)` float32, or None where it is not listed."""
@@ -81,3 +88,7 @@ class _Vectors:
 
     keys: list[tuple[str, str | None]]  # recipe, photo
     unit: Array
+
+    def matches(self, rows: Array, scores: Array) -> list[Match]:
+        """Return some rows with their scores as matches."""
+        return [Match(float(score), *self.keys[row]) for row, score in zip(rows, scores, strict=True)]

@@ -53,12 +53,41 @@ def top_k(vectors: Array, query: Array, k: int, among: Array | None = None) -> t
     >>> rows.tolist(), scores.tolist()
     ([2, 0], [1.0, 0.0])
     """
+    rows, some = _asked(vectors, among)
+    return _best(vectors, some @ query.astype(np.float32), query, k, rows, among)
+
+
+def top_k_each(
+    vectors: Array, queries: Array, k: int, among: Array | None = None
+) -> list[tuple[Array, Array]]:
+    """Return for each row of `queries` `(b, dim)` what `top_k` returns, with one product for all of them.
+
+    The vectors are read from memory once instead of b times, which is what a product takes its time for.
+    """
+    import torch  # whose product of a tall matrix and a slim one is twice as fast as NumPy's
+
+    rows, some = _asked(vectors, among)
+    near = torch.from_numpy(queries.astype(np.float32)) @ torch.from_numpy(some).T
+    return [
+        _best(vectors, one, query, k, rows, among) for one, query in zip(near.numpy(), queries, strict=True)
+    ]
+
+
+def _asked(vectors: Array, among: Array | None) -> tuple[Array | None, Array]:
+    """Return which rows are multiplied, None for all, and these rows."""
     rows = None if among is None else np.flatnonzero(among)
-    if rows is not None and len(rows) < len(vectors) / _FEW:
-        near = vectors[rows] @ query.astype(np.float32)
-    else:
-        near = vectors @ query.astype(np.float32)
-        near = near if rows is None else near[rows]
+    if rows is None or len(rows) >= len(vectors) / _FEW:
+        return None, vectors
+    return rows, vectors[rows]
+
+
+def _best(
+    vectors: Array, near: Array, query: Array, k: int, rows: Array | None, among: Array | None
+) -> tuple[Array, Array]:
+    """Return the k best of the rows, whose products with the query are `near`, up to rounding."""
+    if rows is None and among is not None:
+        rows = np.flatnonzero(among)
+        near = near[rows]
     k = min(k, len(near))
     if k == 0:
         return np.arange(0), np.zeros(0)

@@ -62,7 +62,7 @@ def ask(
             photo=photo, text=text, recipe=recipe, find=find, k=k, offset=offset, where=where, group=group
         )
     find = find or ("photos" if recipe is not None else "recipes")
-    many = 1000
+    many = 31
     if photo is not None:
         hits = searcher.by_photo(photo, many, find=find)
     elif text is not None:

@@ -6,15 +6,16 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from savor.errors import SavorError
+from savor.index import EVERYTHING, open_index
 from savor.server.problems import Problem
 
 if TYPE_CHECKING:
-    from savor.index import Array, Find, Index
+    from savor.index import Array, Filter, Find, Index, Match
     from savor.index.embedding import Embedder
     from savor.search import Searcher
     from savor.server.batching import Worker
@@ -34,11 +35,12 @@ class Library:
 
     Args:
         settings: where the index is, and who may write to it.
-        worker: the thread in which photos and texts are encoded.
+        encoding: the thread in which photos and texts are encoded.
+        comparing: the thread in which their vectors are compared with those of the index.
     """
 
-    def __init__(self, settings: Settings, worker: Worker) -> None:
-        self.settings, self._worker = settings, worker
+    def __init__(self, settings: Settings, encoding: Worker, comparing: Worker) -> None:
+        self.settings, self._encoding, self._comparing = settings, encoding, comparing
         self.path = settings.index
         self.state: Literal["starting", "ready", "failed"] = "starting"
         self.failure = ""
@@ -145,9 +147,9 @@ class Library:
         """Open the index and touch all that a first search would otherwise wait for."""
         from savor.search import Searcher
 
-        searcher = Searcher(self.path)
+        searcher = Searcher(cast("Index", _SharingIndex(open_index(self.path), self._comparing)))
         if embedder is None or embedder.run.fingerprint != searcher.index.manifest["run"]:
-            embedder = _sharing(searcher.embedder, self._worker)
+            embedder = _sharing(searcher.embedder, self._encoding)
         searcher.embedder = embedder
         self._query = _warm(embedder)
         _touch(searcher.index, self._query)
@@ -184,12 +186,37 @@ def _sharing(embedder: Embedder, worker: Worker) -> Embedder:
         def encode_recipes(self, recipes: Sequence[Any]) -> Side:
             return self._shared("recipes", super().encode_recipes, recipes)
 
-        def _shared(self, kind: str, encode: Any, items: Sequence[Any]) -> Side:
+        def _shared(self, kind: str, encode: Callable[[Sequence[Any]], Side], items: Sequence[Any]) -> Side:
             if len(items) == 1:
                 return Side.collect([worker.do(kind, lambda some: list(encode(some).items()), items[0])])
             groups = [items[start : start + GROUP] for start in range(0, max(1, len(items)), GROUP)]
+            one_by_one = f"{kind} of one query"
             return Side.join(
-                [worker.do(f"{kind} of one", lambda some: [encode(some[0])], group) for group in groups]
+                [worker.do(one_by_one, lambda some: list(map(encode, some)), group) for group in groups]
             )
 
     return Sharing(embedder.run, embedder.grid)
+
+
+class _SharingIndex:
+    """An index that compares together what several threads look for."""
+
+    def __init__(self, index: Index, worker: Worker) -> None:
+        self._index, self._worker = index, worker
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+    def nearest(self, find: Find, query: Array, k: int, where: Filter = EVERYTHING) -> list[Match]:
+        """Return what the index itself returns."""
+        import numpy as np
+
+        def work(asked: Sequence[tuple[Array, int]]) -> list[list[Match]]:
+            queries, most = np.stack([one for one, _ in asked]), max(number for _, number in asked)
+            if len(asked) == 1:
+                return [self._index.nearest(find, queries[0], most, where)]
+            found = self._index.nearest_each(find, queries, most, where)
+            return [matches[:number] for matches, (_, number) in zip(found, asked, strict=True)]
+
+        matches: list[Match] = self._worker.do(("nearest", find, where), work, (query, k))
+        return matches
