@@ -70,6 +70,36 @@ def test_who_came_together_is_waited_for(worker, calls) -> None:
     assert calls[-1] == ("a", 2)
 
 
+def test_several_threads_share_out_what_waits(calls) -> None:
+    worker, both = (
+        Worker(2, patience=0.01, observe=lambda kind, count: calls.append(count)),
+        threading.Barrier(2),
+    )
+
+    def meet(items):
+        both.wait(10)
+        return items
+
+    with ThreadPoolExecutor(4) as pool:
+        held = [pool.submit(worker.do, kind, meet, kind) for kind in "ab"]
+        assert [one.result() for one in held] == ["a", "b"]
+        calls.clear()
+        assert list(pool.map(lambda item: worker.do("c", meet, item), range(4))) == [0, 1, 2, 3]
+    assert sum(calls) == 4
+    worker.close()
+
+
+def test_what_is_of_another_kind_is_not_kept_waiting_by_who_waits_for_more() -> None:
+    worker, busy = Worker(2, patience=0.01), threading.Event()
+    with ThreadPoolExecutor(4) as pool:
+        slow = [pool.submit(worker.do, "slow", lambda some: [busy.wait(10) for _ in some], None)]
+        time.sleep(0.02)
+        assert worker.do("quick", double, 2) == 4
+        busy.set()
+        assert slow[0].result()
+    worker.close()
+
+
 def test_a_bad_item_spoils_no_other(worker) -> None:
     def picky(items):
         if 13 in items:
