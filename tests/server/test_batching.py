@@ -71,21 +71,23 @@ def test_who_came_together_is_waited_for(worker, calls) -> None:
 
 
 def test_several_threads_share_out_what_waits(calls) -> None:
-    worker, both = (
-        Worker(2, patience=0.01, observe=lambda kind, count: calls.append(count)),
-        threading.Barrier(2),
+    worker, gate = (
+        Worker(2, patience=0, observe=lambda kind, count: calls.append((kind, count))),
+        threading.Event(),
     )
-
-    def meet(items):
-        both.wait(10)
-        return items
-
-    with ThreadPoolExecutor(4) as pool:
-        held = [pool.submit(worker.do, kind, meet, kind) for kind in "ab"]
-        assert [one.result() for one in held] == ["a", "b"]
-        calls.clear()
-        assert list(pool.map(lambda item: worker.do("c", meet, item), range(4))) == [0, 1, 2, 3]
-    assert sum(calls) == 4
+    with ThreadPoolExecutor(6) as pool:
+        held = [pool.submit(worker.do, kind, lambda some: [gate.wait(10) for _ in some], 0) for kind in "ab"]
+        while len(calls) < 2:
+            time.sleep(0.001)
+        waiting = [pool.submit(worker.do, "c", double, item) for item in range(4)]
+        while len(worker._waiting) < 4:
+            time.sleep(0.001)
+        gate.set()
+        assert [one.result() for one in waiting] == [0, 2, 4, 6]
+        assert all(one.result() for one in held)
+    shares = [count for kind, count in calls if kind == "c"]
+    assert shares[0] == 2
+    assert sum(shares) == 4
     worker.close()
 
 
