@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from savor.answers import Answer, Confidence, Found, Hit
+from savor.answers import Answer, Found, Hit
+from savor.confidence import AMONG, confidence
 from savor.diets import NO_ADVICE, UNLISTED
 from savor.errors import UsageError
 from savor.index import Filter, Match
@@ -74,16 +76,32 @@ def answer(searcher: Searcher, question: Question) -> Answer:
     asked = both(understood.where, question.where)
     where, dropped, notes = _that_can_be_met(searcher, question.find, asked)
     understood = replace(understood, where=where)
-    query, confidence, chances = _query(searcher, question, understood.text)
-    groups = _groups(searcher, question, query, where)
-    if query is None and groups:
-        notes.append("Only conditions were asked: what meets them, in the order of the titles.")
+    photo = None if question.photo is None else searcher.of_photo(question.photo)
+    query = _query(searcher, question, photo, understood.text)
+    ranked: list[Hit] = []
+    if query is None:
+        groups = _browsed(searcher, question, where)
+        notes += (
+            ["Only conditions were asked: what meets them, in the order of the titles."] if groups else []
+        )
+    else:
+        groups, ranked = _ranked(searcher, question, query, where)
+    belongs = _belongs(searcher, question, photo)
+    plain = photo is not None and not understood.text and not where
+    chances = _chances(searcher, belongs, ranked) if belongs is not None and plain and ranked else {}
     wanted = [*asked.have, *_terms(searcher, question, understood.text)]
     found = [
-        Found(hit, _reasons(searcher, hit, wanted), more, chances.get(hit.recipe_id)) for hit, more in groups
+        Found(
+            hit,
+            _reasons(searcher, hit, wanted),
+            more,
+            sum(chances.get(name, 0.0) for name in (hit.id, *more)) if chances else None,
+        )
+        for hit, more in groups
     ]
     total = searcher.index.count(question.find, where)
-    return Answer(found, total, understood, confidence, [*understood.notes, *notes], dropped)
+    sure = None if belongs is None else confidence(belongs)
+    return Answer(found, total, understood, sure, [*understood.notes, *notes], dropped)
 
 
 def _that_can_be_met(
@@ -117,49 +135,73 @@ def _that_can_be_met(
     return kept, tuple(map(shown, dropped)), notes
 
 
-def _query(
-    searcher: Searcher, question: Question, text: str
-) -> tuple[Query | None, Confidence | None, dict[str, float]]:
-    """Return what to look for, None if there is nothing but conditions, and how sure the answer can be."""
+def _query(searcher: Searcher, question: Question, photo: Query | None, text: str) -> Query | None:
+    """Return what to look for, None if there is nothing but conditions."""
+    if photo is not None:
+        return searcher.with_text(photo, text) if text else photo
     if question.recipe is not None:
-        return searcher.of_recipe(question.recipe, question.find), None, {}
-    if question.photo is None:
-        return (searcher.of_recipe(Recipe("", text), question.find) if text else None), None, {}
-    query = searcher.of_photo(question.photo)
-    confidence: Confidence | None = None
-    chances: dict[str, float] = {}
-    if question.find == "recipes":
-        confidence, chances = searcher.judge(query)
-    return (searcher.with_text(query, text) if text else query), confidence, {} if text else chances
+        return searcher.of_recipe(question.recipe, question.find)
+    return searcher.of_recipe(Recipe("", text), question.find) if text else None
 
 
-def _groups(searcher: Searcher, question: Question, query: Query | None, where: Filter) -> list[Group]:
-    """Return the page that is asked for."""
+def _belongs(searcher: Searcher, question: Question, photo: Query | None) -> float | None:
+    """Return how likely a photo that looks for recipes is of the kind that the index holds."""
+    if photo is None or question.find != "recipes":
+        return None
+    return float(searcher.calibration.probability(searcher.bare(photo.item[0])[None])[0])
+
+
+def _chances(searcher: Searcher, belongs: float, ranked: Sequence[Hit]) -> dict[str, float]:
+    """Return how likely each of the nearest is the recipe of a photo, by their ids."""
+    first = [hit.score if hit.first_stage_score is None else hit.first_stage_score for hit in ranked[:AMONG]]
+    shares = belongs * searcher.calibration.shares(first)
+    return {hit.id: float(share) for hit, share in zip(ranked, shares, strict=False)}
+
+
+def _ranked(
+    searcher: Searcher, question: Question, query: Query, where: Filter
+) -> tuple[list[Group], list[Hit]]:
+    """Return the page that is asked for, and the best hits as they are before they are put together."""
     k, offset, find = question.k, question.offset, question.find
-    if query is None:
-        page = islice(_listed(searcher, find, where), offset, offset + k)
-        return [(replace(hit, rank=rank), ()) for rank, hit in enumerate(page, start=offset + 1)]
-    asked = query
     own = question.recipe if find == "recipes" and question.group else None
+    hits: list[Hit] = []
 
     def best(depth: int) -> list[Hit]:
-        """Return the best hits; the recipe that is asked with is none."""
-        hits = [hit for hit in searcher.hits(asked, find, depth + 1, where=where) if hit.id != own]
-        return [replace(hit, rank=rank) for rank, hit in enumerate(hits[:depth], start=1)]
+        """Return the best hits; a recipe that is asked with is none."""
+        nonlocal hits
+        near = [hit for hit in searcher.hits(query, find, depth + 1, where=where) if hit.id != own]
+        hits = [replace(hit, rank=rank) for rank, hit in enumerate(near[:depth], start=1)]
+        return hits
 
-    if question.group:
-        return page_of_groups(best, Duplicates(searcher, find), k, offset)
-    return [(hit, ()) for hit in best(offset + k)[offset:]]
+    if not question.group:
+        return [(hit, ()) for hit in best(max(offset + k, AMONG))[offset : offset + k]], hits
+    same = Duplicates(searcher, find)
+
+    def looked_at(depth: int) -> list[Hit]:
+        same.look_at(best(depth))
+        return hits
+
+    return page_of_groups(looked_at, same, k, offset), hits
 
 
-def _listed(searcher: Searcher, find: Find, where: Filter) -> Iterator[Hit]:
-    """Yield what meets the conditions, in the order of the recipes' titles."""
+def _browsed(searcher: Searcher, question: Question, where: Filter) -> list[Group]:
+    """Return what meets the conditions, in the order of the recipes' titles."""
+    first, last = question.offset, question.offset + question.k
+    listed = (Match(0.0, *key) for key in _listed(searcher, question.find, where))
+    return [
+        (searcher.hit(match, rank), ())
+        for rank, match in enumerate(islice(listed, first, last), start=first + 1)
+    ]
+
+
+def _listed(searcher: Searcher, find: Find, where: Filter) -> Iterator[tuple[str, str | None]]:
     start = 0
     while recipes := searcher.index.listed(where, offset=start, limit=_PAGE):
         for recipe_id in recipes:
-            photos = searcher.index.photos(recipe_id) if find == "photos" else [None]
-            for photo in photos:
-                yield searcher.hit(Match(0.0, recipe_id, photo), 0)
+            if find == "recipes":
+                yield recipe_id, None
+            else:
+                yield from ((recipe_id, photo) for photo in searcher.index.photos(recipe_id))
         start += _PAGE
 
 
@@ -187,25 +229,27 @@ class Duplicates:
         self.searcher, self.find = searcher, find
         self._vectors: dict[tuple[str, str | None], Array | None] = {}
 
-    def __call__(self, one: Hit, other: Hit) -> bool:
-        """Tell it."""
-        if one.photo and other.photo and self._cosine(one, other, photo=True) >= SAME_PHOTO:
-            return True
-        if self.find == "photos" or not one.title.strip():
-            return False
-        same_title = normalised(one.title) == normalised(other.title)
-        return same_title and self._cosine(one, other, photo=False) >= SAME_TEXT
-
-    def _cosine(self, one: Hit, other: Hit, *, photo: bool) -> float:
-        first, second = (self._vector(hit.recipe_id, hit.photo if photo else None) for hit in (one, other))
-        return 0.0 if first is None or second is None else float(first @ second)
-
-    def _vector(self, recipe_id: str, photo_id: str | None) -> Array | None:
-        key = recipe_id, photo_id
-        if key not in self._vectors:
-            vector = self.searcher.index.vector(*key)
+    def look_at(self, hits: Sequence[Hit]) -> None:
+        """Fetch what is needed of some hits, all at once."""
+        keys: list[tuple[str, str | None]] = [(hit.recipe_id, hit.photo) for hit in hits if hit.photo]
+        titles = Counter(normalised(hit.title) for hit in hits)
+        if self.find == "recipes":
+            keys += [(hit.id, None) for hit in hits if hit.title and titles[normalised(hit.title)] > 1]
+        missing = [key for key in keys if key not in self._vectors]
+        for key, vector in zip(missing, self.searcher.index.vectors(missing), strict=True):
             self._vectors[key] = None if vector is None else self.searcher.bare(vector)
-        return self._vectors[key]
+
+    def __call__(self, one: Hit, other: Hit) -> bool:
+        """Tell it of two hits that were looked at together."""
+        if self._cosine((one.recipe_id, one.photo), (other.recipe_id, other.photo)) >= SAME_PHOTO:
+            return bool(one.photo and other.photo)
+        if self.find == "photos" or not one.title or normalised(one.title) != normalised(other.title):
+            return False
+        return self._cosine((one.id, None), (other.id, None)) >= SAME_TEXT
+
+    def _cosine(self, one: tuple[str, str | None], other: tuple[str, str | None]) -> float:
+        first, second = self._vectors.get(one), self._vectors.get(other)
+        return -1.0 if first is None or second is None else float(first @ second)
 
 
 def page_of_groups(

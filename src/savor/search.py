@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from savor.confidence import Calibration
     from savor.index import Array, Filter, Find, Index, Match
     from savor.index.embedding import Embedder
     from savor.recipe import Photo
@@ -71,6 +72,7 @@ class Searcher:
             )
             raise UsageError(f"rerank={rerank}: {reason}")
         self.rerank = own if rerank is None else rerank
+        self._calibrated: tuple[str, Calibration] | None = None  # of which version of the index
 
     def by_photo(
         self,
@@ -279,11 +281,12 @@ class Searcher:
         assert vector is not None
         return vector, self.index.states(match.recipe_id, match.photo_id)
 
-    def bare(self, vector: Array) -> Array:
-        """Return a row `(dim,)` of the index as a unit embedding without the correction for hubs."""
-        if self._corrected:
-            vector = vector[:-4]
-        return vector / max(float((vector @ vector) ** 0.5), 1e-12)
+    def bare(self, rows: Array) -> Array:
+        """Return rows `(..., dim)` of the index as unit embeddings without the correction for hubs."""
+        import numpy as np
+
+        rows = rows[..., :-4] if self._corrected else rows
+        return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12))
 
     @cached_property
     def _corrected(self) -> bool:
@@ -291,9 +294,15 @@ class Searcher:
         config = json.loads((self.index.run_folder / "config.json").read_text("utf-8"))
         return bool(config["options"].get("hubs"))
 
-    def judge(self, query: Query) -> tuple[Confidence, dict[str, float]]:
-        """Return how sure it is that a photo's recipe is here, and of the nearest how likely each is it."""
-        raise NotImplementedError
+    @property
+    def calibration(self) -> Calibration:
+        """What the index's own photos tell of photos that belong to it; see `savor.confidence`."""
+        from savor.confidence import of_index
+
+        version = self.index.version
+        if self._calibrated is None or self._calibrated[0] != version:
+            self._calibrated = version, of_index(self.index, self.bare)
+        return self._calibrated[1]
 
     @cached_property
     def embedder(self) -> Embedder:
