@@ -129,7 +129,7 @@ class Library:
     def renew(self) -> None:
         """Let the searches that follow find what has changed, without waiting for it."""
         if self.index.path == self.path:
-            _touch(self.index, self._query)
+            _touch(self.searcher, self._query)
         else:
             self._searcher = self._opened(self.embedder)
 
@@ -160,15 +160,16 @@ class Library:
             embedder = _sharing(searcher.embedder, self._encoding)
         searcher.embedder = embedder
         self._query = _warm_photos(embedder)
-        _touch(searcher.index, self._query)
+        _touch(searcher, self._query)
         return searcher
 
 
-def _touch(index: Index, query: Array) -> None:
+def _touch(searcher: Searcher, query: Array) -> None:
     """Make an index read what a search would otherwise wait for."""
     for find in FINDS:
-        if index.count(find):
-            index.nearest(find, query, 1)
+        if searcher.index.count(find):
+            searcher.index.nearest(find, query, 1)
+    searcher.calibration  # noqa: B018 - found out on the way
 
 
 def _warm_photos(embedder: Embedder) -> Array:
