@@ -14,7 +14,7 @@ def cpu_has_bf16() -> bool:
 
 
 def cores() -> int:
-    """Return how many cores this process may use: those it is bound to, or fewer if `OMP_NUM_THREADS` says so.
+    """Return how many cores this process may use: those it is bound to; fewer if `OMP_NUM_THREADS` says so.
 
     >>> cores() >= 1
     True
