@@ -31,6 +31,7 @@ from savor.cli import (
     importing,
     methods,
     search,
+    serve,
     toy,
     train,
 )
@@ -57,6 +58,7 @@ app.command("embed")(evaluate.embed)
 app.command("compare")(compare.compare)
 app.command("index")(search.index)
 app.command("search")(search.search)
+app.command("serve")(serve.serve)
 app.command("explain")(explain.explain)
 app.command("generate")(generate.generate)
 app.command("ground")(grounding.ground)

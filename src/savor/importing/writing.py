@@ -101,9 +101,27 @@ def write(
         for number, one in enumerate(found, start=1):
             report.recipes.append(folder.add(one) if isinstance(one, Found) else _skipped(one))
             on_progress(number)
-        if not dry_run:
+        if not dry_run and folder.lines:
             folder.save()
     return report
+
+
+def remove(recipe_ids: Iterable[str], out: Path) -> int:
+    """Remove recipes from a folder that an import wrote, with their photos and sources; return how many.
+
+    Imported again, they are read as new ones.
+
+    Raises:
+        DataError: the folder holds something that no import wrote, or an import is writing into it.
+    """
+    with _locked(out, dry_run=False):
+        folder = _Folder.open(out, dry_run=False)
+        gone = [one for one in recipe_ids if folder.lines.pop(one, None) is not None]
+        for known in (folder.known.pop(one) for one in gone):
+            folder.superseded += filter(None, (known.raw, *known.photos.values()))
+        if gone:
+            folder.save()
+    return len(gone)
 
 
 def _skipped(one: Skipped) -> Outcome:
@@ -260,8 +278,6 @@ class _Folder:
 
     def save(self) -> None:
         """Write recipes.jsonl, then import.json, then remove the files that nothing names any more."""
-        if not self.lines:
-            return
         text = "".join(line + "\n" for line in self.lines.values())
         replace_file(self.out / "recipes.jsonl", text.encode())
         state = {"version": _VERSION, "recipes": {name: asdict(one) for name, one in self.known.items()}}

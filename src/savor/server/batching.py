@@ -1,0 +1,127 @@
+"""Batching: what several threads ask for at the same moment becomes one call.
+
+One worker thread does the work, so that the threads of a matrix product never compete with those of another.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+Work = Callable[[Sequence[Any]], Sequence[Any]]
+
+MOST, PATIENCE = 16, 0.004
+
+
+@dataclass(slots=True)
+class _Task:
+    """One item on its way: `kind` says with which others it can share a call."""
+
+    kind: Hashable
+    work: Work
+    item: Any
+    future: Future[Any] = field(default_factory=Future)
+
+
+class Worker:
+    """Runs work in one thread; items of the same kind that wait at the same moment share a call.
+
+    Whoever is alone does not wait. Where several came at once, now or for the call before, the worker waits
+    up to `patience` for more of the kind: they are likely to come back together.
+
+    Args:
+        most: items in a call.
+        patience: seconds.
+        observe: called with kind and number of items of every call.
+    """
+
+    def __init__(
+        self,
+        most: int = MOST,
+        patience: float = PATIENCE,
+        observe: Callable[[Hashable, int], None] = lambda kind, count: None,
+    ) -> None:
+        self.most, self.patience, self._observe = most, patience, observe
+        self._waiting: deque[_Task] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._last: dict[Hashable, int] = {}
+        self._thread = threading.Thread(target=self._run, name="savor-worker", daemon=True)
+        self._thread.start()
+
+    def do(self, kind: Hashable, work: Work, item: Any) -> Any:
+        """Have one item worked on and return its result; the calling thread waits.
+
+        Args:
+            kind: items of equal kind may share a call.
+            work: given some items, returns as many results in their order.
+            item: the item.
+        """
+        task = _Task(kind, work, item)
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("the server is stopping")
+            self._waiting.append(task)
+            self._changed.notify()
+        return task.future.result()
+
+    def close(self) -> None:
+        """Let what is running end, refuse the rest, and wait for the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while tasks := self._next():
+            self._observe(tasks[0].kind, len(tasks))
+            _work(tasks)
+        for task in self._waiting:
+            task.future.set_exception(RuntimeError("the server is stopping"))
+
+    def _next(self) -> list[_Task]:
+        """Return the tasks of the next call; none when the worker is closed."""
+        with self._changed:
+            while not self._waiting and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                return []
+            kind = self._waiting[0].kind
+            if self._last.get(kind, 1) > 1 or self._count(kind) > 1:
+                self._wait_for_more(kind)
+            chosen = [task for task in self._waiting if task.kind == kind][: self.most]
+            for task in chosen:
+                self._waiting.remove(task)
+            self._last = {**self._last, kind: len(chosen)} if len(self._last) < 100 else {kind: len(chosen)}
+            return chosen
+
+    def _wait_for_more(self, kind: Hashable) -> None:
+        until = time.monotonic() + self.patience
+        while self._count(kind) < self.most and not self._closed:
+            left = until - time.monotonic()
+            if left <= 0 or not self._changed.wait(left):
+                return
+
+    def _count(self, kind: Hashable) -> int:
+        return sum(task.kind == kind for task in self._waiting)
+
+
+def _work(tasks: Sequence[_Task]) -> None:
+    """Work on tasks together; where that fails, on each alone, so that a bad one spoils no other."""
+    try:
+        results = tasks[0].work([task.item for task in tasks])
+        done = list(zip(tasks, results, strict=True))
+    except Exception as error:
+        if len(tasks) == 1:
+            tasks[0].future.set_exception(error)
+        else:
+            for task in tasks:
+                _work([task])
+        return
+    for task, result in done:
+        task.future.set_result(result)
