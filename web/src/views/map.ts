@@ -64,6 +64,13 @@ function list(chart: Chart): HTMLElement {
   return h("details", { class: "map-list" }, h("summary", {}, "The map as a list"), h("div", { class: "columns" }, groups));
 }
 
+interface Inks {
+  ink: string;
+  card: string;
+  serif: string;
+  swatches: string[];
+}
+
 class Chart {
   readonly element: HTMLElement;
   readonly categories: string[];
@@ -203,17 +210,28 @@ class Chart {
     const pen = this.canvas.getContext("2d");
     if (!pen) return;
     pen.scale(ratio, ratio);
-    const style = getComputedStyle(this.canvas);
-    const colour = (name: string): string => style.getPropertyValue(name);
+    const inks = this.inks();
     const near = this.points.filter((point) => {
       const [x, y] = this.at(point);
       return x > -60 && y > -60 && x < this.width + 60 && y < this.height + 60;
     });
     const pictured = this.pictured(near);
     const side = this.side();
-    for (const point of near) if (!pictured.has(point)) this.dot(pen, point, colour);
-    for (const point of pictured) this.tile(pen, point, side, colour);
-    for (const point of [this.hovered, this.chosen]) if (point) this.raised(pen, point, side, colour);
+    for (const point of near) if (!pictured.has(point)) this.dot(pen, point, inks);
+    for (const point of pictured) this.tile(pen, point, side, inks);
+    for (const point of [this.hovered, this.chosen]) if (point) this.raised(pen, point, side, inks);
+  }
+
+  /** The colours of the theme, read off elements that wear them. */
+  private inks(): Inks {
+    const style = getComputedStyle(this.canvas);
+    const swatches = [...this.element.querySelectorAll(".swatch")];
+    return {
+      ink: style.color,
+      card: style.backgroundColor,
+      serif: style.fontFamily,
+      swatches: swatches.map((swatch) => getComputedStyle(swatch).backgroundColor),
+    };
   }
 
   private side(): number {
@@ -245,31 +263,31 @@ class Chart {
     return chosen;
   }
 
-  private shade(point: api.Point, colour: (name: string) => string): string {
+  private shade(point: api.Point, inks: Inks): string {
     const k = this.categories.indexOf(point.category ?? "");
-    return colour(k < COLOURS ? `--c${k}` : "--soft");
+    return inks.swatches[Math.min(k, COLOURS)] ?? inks.ink;
   }
 
-  private dot(pen: CanvasRenderingContext2D, point: api.Point, colour: (name: string) => string): void {
+  private dot(pen: CanvasRenderingContext2D, point: api.Point, inks: Inks): void {
     const [x, y] = this.at(point);
     pen.beginPath();
     pen.arc(x, y, 5, 0, 7);
-    pen.fillStyle = this.shade(point, colour);
+    pen.fillStyle = this.shade(point, inks);
     pen.fill();
     pen.lineWidth = 1.5;
-    pen.strokeStyle = colour("--card");
+    pen.strokeStyle = inks.card;
     pen.stroke();
   }
 
-  private tile(pen: CanvasRenderingContext2D, point: api.Point, side: number, colour: (name: string) => string): void {
+  private tile(pen: CanvasRenderingContext2D, point: api.Point, side: number, inks: Inks): void {
     const [x, y] = this.at(point);
     const image = this.image(point);
-    if (!image) return this.dot(pen, point, colour);
+    if (!image) return this.dot(pen, point, inks);
     pen.save();
     pen.beginPath();
     pen.roundRect(x - side / 2, y - side / 2, side, side, side / 6);
     pen.lineWidth = 5;
-    pen.strokeStyle = this.shade(point, colour);
+    pen.strokeStyle = this.shade(point, inks);
     pen.stroke();
     pen.clip();
     const crop = Math.min(image.naturalWidth, image.naturalHeight);
@@ -292,22 +310,22 @@ class Chart {
   }
 
   /** The recipe pointed at or chosen: larger, on top, with its name. */
-  private raised(pen: CanvasRenderingContext2D, point: api.Point, side: number, colour: (name: string) => string): void {
+  private raised(pen: CanvasRenderingContext2D, point: api.Point, side: number, inks: Inks): void {
     const [x, y] = this.at(point);
     const large = Math.max(56, side * 1.25);
-    if (point.photo_url) this.tile(pen, point, large, colour);
-    else this.dot(pen, point, colour);
+    if (point.photo_url) this.tile(pen, point, large, inks);
+    else this.dot(pen, point, inks);
     const text = titleOf(point);
-    pen.font = `600 14px ${colour("--serif") || "serif"}`;
+    pen.font = `600 14px ${inks.serif}`;
     const wide = Math.min(this.width - 16, pen.measureText(text).width + 20);
     const from = Math.min(this.width - wide - 8, Math.max(8, x - wide / 2));
     const above = y + large / 2 + 36 > this.height;
     const down = above ? y - large / 2 - 34 : y + large / 2 + 8;
     pen.beginPath();
     pen.roundRect(from, down, wide, 26, 6);
-    pen.fillStyle = colour("--ink");
+    pen.fillStyle = inks.ink;
     pen.fill();
-    pen.fillStyle = colour("--paper");
+    pen.fillStyle = inks.card;
     pen.textBaseline = "middle";
     pen.fillText(text, from + 10, down + 13.5, wide - 20);
   }

@@ -27,9 +27,9 @@ export async function showSearch(
   titled(query.text || (query.photo ? "Your photo" : "Search"));
   const photo = query.photo ? await photoOf(query.photo) : null;
   if (signal.aborted) return;
-  main.replaceChildren(asking(query, photo, false));
+  const title = heading(headline(query));
+  main.replaceChildren(asking(query, photo, false), title);
   if (query.photo && !photo) {
-    main.prepend(heading("Where is the photo?"));
     main.append(
       notice("The photo is no longer here", [
         h("p", {}, "A photo is kept in the tab in which it was chosen, and nowhere else. Choose it again."),
@@ -49,7 +49,8 @@ export async function showSearch(
   if (seen.size > 20) seen.delete(seen.keys().next().value!);
   const from = query.recipe ? await api.recipe(query.recipe, signal) : null;
   main.querySelector(".waiting")?.remove();
-  main.append(...results(query, photo, answers, listing.facets, info, from));
+  if (from) title.textContent = `${query.find === "photos" ? "Photos" : "Recipes"} like ${titleOf(from)}`;
+  main.append(...results(query, photo, answers, listing.facets, info, title));
 }
 
 async function showFirst(main: HTMLElement, signal: AbortSignal): Promise<void> {
@@ -93,7 +94,7 @@ function results(
   answers: api.Answer[],
   facets: api.Listing["facets"],
   info: api.Health,
-  from: api.Recipe | null,
+  title: HTMLElement,
 ): Node[] {
   const first = answers[0]!;
   const where = understood(first, query.where);
@@ -108,7 +109,7 @@ function results(
   return [
     filters(where, facets, change),
     chips(where, change) ?? "",
-    h("div", { class: "summary" }, heading(headline(query, first, from)), summary(first)),
+    h("div", { class: "summary" }, title, summary(first)),
     ...(first.confidence ? [confidence(first.confidence)] : []),
     ...first.notes.map((note) => h("p", { class: "note" }, note)),
     first.hits.length ? list : nothing(query, where, change),
@@ -128,12 +129,9 @@ function understood(answer: api.Answer, asked: Where): Where {
   };
 }
 
-function headline(query: Query, answer: api.Answer, from: api.Recipe | null): string {
-  const what = query.find === "photos" ? "Photos" : "Recipes";
-  if (from) return `${what} like ${titleOf(from)}`;
+function headline(query: Query): string {
   if (query.photo) return query.text ? `Like your photo, and “${query.text}”` : "Recipes that look like your photo";
-  const text = answer.understood?.text || query.text;
-  return text ? `“${text}”` : "Recipes that fit";
+  return query.text ? `“${query.text}”` : "Recipes like this one";
 }
 
 const found = (answer: api.Answer): string => (answer.total ? `${plural(answer.total, "hit")}` : "No hits");

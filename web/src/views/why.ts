@@ -30,6 +30,7 @@ const MEANINGS: Record<string, string> = {
     "the first word of the text's attention beside the first region of the photo's, and so on; nothing learned ties the two together",
 };
 const LISTED = 6;
+const HINT = "Point at a word or at a region, or tap one, to see what belongs to it.";
 
 export async function showWhy(route: Why, main: HTMLElement, signal: AbortSignal): Promise<void> {
   titled("Why this recipe?");
@@ -99,7 +100,7 @@ class Panel {
   private readonly cells: HTMLButtonElement[];
   private readonly words = new Map<number, HTMLElement>();
   private readonly keys = new Map<HTMLElement, number>();
-  private readonly status = h("p", { class: "said", role: "status" });
+  private readonly status = h("p", { class: "said", role: "status" }, HINT);
   private held: HTMLElement | null = null;
 
   constructor(
@@ -245,7 +246,7 @@ class Panel {
     this.element.classList.toggle("lit", one !== null);
     if (!one) {
       for (const each of [...this.cells, ...this.words.values()]) each.classList.remove("on");
-      this.status.textContent = "";
+      this.status.textContent = HINT;
     } else if (number !== undefined) {
       const word = this.found.words[number]!;
       this.light(heat(word.weights), this.read.regions[number]!, [number]);
