@@ -385,8 +385,8 @@ class Client:
             answer = self._http.request(method, path, **request)
         except httpx2.HTTPError as error:
             raise ServiceError(
-                f"{self._http.base_url}: no answer ({error or type(error).__name__}); is `savor serve` running"
-                " there?",
+                f"{self._http.base_url}: no answer ({str(error) or type(error).__name__}); is `savor serve`"
+                " running there?",
                 "unreachable",
                 0,
             ) from error

@@ -17,7 +17,7 @@ from savor.encoders import ImageStates, TextStates
 from savor.errors import DataError, EncoderError, FeaturesError, SavorError, UsageError, VectorIndexError
 from savor.extraction import extract
 from savor.features import Dims, Features
-from savor.index import building, embedding, open_index, thumbnails
+from savor.index import backends, building, embedding, open_index, thumbnails
 from savor.index.building import build
 from savor.methods.cca import CCA
 from savor.runs import open_run, save_run
@@ -222,6 +222,26 @@ def test_photos_alone_give_photos_alone(kitchen, run, tmp_path):
     )
 
 
+def test_the_backend_is_chosen_by_size_or_by_name_and_stays(kitchen, run, tmp_path, monkeypatch):
+    def made(out, backend=None):
+        summary = build(open_dataset(kitchen), run, tmp_path / out, splits=["all"], backend=backend)
+        index = open_index(tmp_path / out)
+        assert listed(index)[0] == {"r", "b", "broken"}
+        return index.manifest["backend"], summary.notes
+
+    assert made("a") == ("exact", [])
+    monkeypatch.setattr(backends, "LARGE", 4)
+    assert made("b") == ("lance", [])
+    backend, (note,) = made("c", "exact")
+    assert (backend, note[:18]) == ("exact", "4 entries are many")
+    assert made("b", "lance")[0] == "lance"
+    with pytest.raises(UsageError, match=r"its backend is lance, not exact; .*--out"):
+        made("b", "exact")
+    with pytest.raises(UsageError, match="'faiss': choose one of exact, lance, qdrant"):
+        made("d", "faiss")
+    assert build(open_dataset(kitchen), run, tmp_path / "b", splits=["train"]).added == 1
+
+
 def test_the_index_needs_nothing_beside_it(kitchen, run, tmp_path):
     build(open_dataset(kitchen), run, tmp_path / "index")
     fingerprint = run.fingerprint
@@ -276,8 +296,8 @@ def test_a_folder_that_is_no_index_is_left_alone(kitchen, run, tmp_path):
 
 def test_a_damaged_index_is_not_added_to(kitchen, run, tmp_path):
     build(open_dataset(kitchen), run, tmp_path / "index")
-    file = tmp_path / "index" / "entries-1" / "recipes.jsonl"
-    file.write_bytes(file.read_bytes().replace(b"red soup", b"RED SOUP"))
+    file = tmp_path / "index" / "entries.sqlite"
+    file.write_bytes(file.read_bytes().replace(b'"red soup"', b'"RED SOUP"'))
     with pytest.raises(VectorIndexError, match="checksum"):
         build(open_dataset(kitchen), run, tmp_path / "index")
 
@@ -308,7 +328,7 @@ def test_a_build_cut_short_leaves_what_was_there(kitchen, run, tmp_path, monkeyp
 
 
 def test_what_a_killed_build_left_is_cleared_away(kitchen, run, tmp_path):
-    (tmp_path / ".index.part" / "entries-0").mkdir(parents=True)
+    (tmp_path / ".index.part" / "run").mkdir(parents=True)
     build(open_dataset(kitchen), run, tmp_path / "index")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index", "kitchen", "run"]
 

@@ -59,7 +59,7 @@ def serve(
     """
     import uvicorn
 
-    from savor.index.exact import read_manifest
+    from savor.index.folder import read_manifest
     from savor.server.app import create_app
     from savor.server.settings import Settings
 

@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from savor.index.filters import EVERYTHING, Filter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
 
     from savor.recipe import Recipe
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-__all__ = ["EVERYTHING", "Filter", "Find", "Index", "Match", "open_index"]
+__all__ = ["EVERYTHING", "Backend", "Facets", "Filter", "Find", "Index", "Match", "Order", "open_index"]
 
 Find = Literal["recipes", "photos"]
+Backend = Literal["exact", "lance", "qdrant"]
+Order = Literal["title", "id", "time"]
+Facets = dict[Literal["categories", "sources"], list[tuple[str, int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +42,20 @@ class Index(Protocol):
 
     Attributes:
         path: the folder.
-        manifest: `run` (fingerprint of its weights), `encoders`, `grid` of patches, `data` (fingerprints),
-            `reranks` (how many of the best its pair scorer orders again; missing or 0 = it has none).
+        manifest: `backend`, `run` (fingerprint of its weights), `encoders`, `grid` of patches, `data`
+            (fingerprints), `reranks` (how many of the best its pair scorer orders again; missing or 0 = it
+            has none).
         run_folder: the copy of the run whose vectors these are.
     """
 
     path: Path
     manifest: dict[str, Any]
     run_folder: Path
+
+    @property
+    def version(self) -> str:
+        """Another one after every addition or removal, by whatever process."""
+        ...
 
     def count(self, find: Find, where: Filter = EVERYTHING) -> int:
         """Return how many recipes or photos there are, of those that a filter lets pass."""
@@ -56,6 +67,41 @@ class Index(Protocol):
         Only what the filter lets pass is an answer; of photos their recipes are asked.
 
         The first j of them are the answer for j; fewer than k come where there are fewer.
+        """
+        ...
+
+    def nearest_each(
+        self, find: Find, queries: Array, k: int, where: Filter = EVERYTHING
+    ) -> list[list[Match]]:
+        """Return for each row of `queries` `(b, dim)` what `nearest` returns, faster than one by one."""
+        ...
+
+    def words(self, text: str, k: int, where: Filter = EVERYTHING) -> list[Match]:
+        """Return the k recipes that words describe best, equal ones in order of their ids.
+
+        The score is BM25 over title (three times), tags, ingredients and instructions, words taken in the
+        singular and without accents; a recipe with none of the words is no answer.
+        """
+        ...
+
+    def listed(
+        self, where: Filter = EVERYTHING, *, offset: int = 0, limit: int = 50, order: Order = "title"
+    ) -> list[str]:
+        """Return the ids of recipes in an order to browse: by title, by id, or the quickest first.
+
+        Equal ones come in order of their ids, those without title or time last.
+        """
+        ...
+
+    def facets(self) -> Facets:
+        """Return the categories and sources of the recipes with their numbers, the most frequent first."""
+        ...
+
+    def remove(self, recipe_ids: Iterable[str]) -> int:
+        """Remove recipes with their photos; return how many there were, unknown ids are passed over.
+
+        Raises:
+            VectorIndexError: something else is changing the index.
         """
         ...
 
@@ -81,11 +127,11 @@ class Index(Protocol):
 
 
 def open_index(path: str | Path) -> Index:
-    """Open an index.
+    """Open an index with the backend that its manifest names.
 
     Raises:
-        VectorIndexError: there is none, it is damaged, or a later version of Savor wrote it.
+        VectorIndexError: there is none, it is damaged, or another version of Savor wrote it.
     """
-    from savor.index.exact import ExactIndex
+    from savor.index.backends import opened
 
-    return ExactIndex(Path(path))
+    return opened(Path(path))

@@ -22,8 +22,9 @@ from savor.datasets.folder import recipe_to_json
 from savor.encoders import comparable
 from savor.errors import DataError, PhotoError, SavorError, UsageError, VectorIndexError
 from savor.features import Features
+from savor.index import backends
 from savor.index.embedding import Embedder
-from savor.index.exact import MANIFEST, Entry, ExactIndex, Record, create
+from savor.index.folder import MANIFEST, Entry, Folder, FolderIndex, Record, begin
 from savor.index.thumbnails import SIDE, jpeg
 from savor.photos import open_photo
 from savor.recipe import PARTS
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from savor.datasets import Dataset
-    from savor.index import Array, Find
+    from savor.index import Backend, Find
+    from savor.index.folder import Array
     from savor.recipe import Pair, Photo, Recipe
     from savor.reranking import Item
     from savor.runs import Run
@@ -65,6 +67,7 @@ def build(
     out: Path,
     *,
     splits: Sequence[str] = (),
+    backend: Backend | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Summary:
     """Build an index, or add to the one in `out`; stopped at any moment it leaves what was there.
@@ -77,36 +80,39 @@ def build(
         run: the run whose vectors the index holds.
         out: the index; new, or an empty folder, or an index of the same run.
         splits: names of splits; all but `test` if none is given.
+        backend: what keeps the vectors; None for that of the index or, where it is new, by its size.
         on_progress: called with the recipes done and their total.
 
     Raises:
-        UsageError: a split that does not occur.
+        UsageError: a split that does not occur, an unknown backend, or another than the index has.
         FeaturesError: the features come from other encoders than the run's.
         EncoderError: the run's encoders are not here.
         VectorIndexError: `out` is no index, is damaged, or holds vectors of another run.
         DataError: there is nothing to index.
     """
+    if backend is not None:
+        backends.check(backend)
     if isinstance(source, Features):
         run.check(source)
     embedder = Embedder(run, source.grid if isinstance(source, Features) else None)
-    with _opened(out.absolute(), embedder) as index:
-        addition = _Addition(index)
+    with _opened(out.absolute(), embedder, backend) as folder:
+        addition = _Addition(folder)
         if isinstance(source, Features):
             fingerprint = source.fingerprint
             _from_features(source, embedder, addition, splits, on_progress)
         else:
             fingerprint = source.fingerprint()
             _from_dataset(source, embedder, addition, splits, on_progress)
-        addition.write(fingerprint)
+        addition.write(fingerprint, embedder, backend)
     return addition.summary
 
 
 class _Addition:
-    """Entries on their way into an index."""
+    """Entries on their way into an index, or into the folder that is to become one."""
 
-    def __init__(self, index: ExactIndex) -> None:
-        self.index = index
-        self.contents = index.contents()
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self.contents = folder.contents() if isinstance(folder, FolderIndex) else {}
         self.entries: dict[Find, list[Entry]] = {"recipes": [], "photos": []}
         self.replaced: set[str] = set()
         self.summary = Summary()
@@ -140,38 +146,61 @@ class _Addition:
     def _append(self, find: Find, record: Record, item: Item) -> None:
         vector, states = item
         if states is not None:
-            record["states"] = self.index.keep_states(states)
-        self.entries[find].append((record, vector))
+            record["states"] = self.folder.keep_states(states)
+        self.entries[find].append((record, vector.astype(np.float16)))
 
-    def write(self, fingerprint: str) -> None:
+    def write(self, fingerprint: str, embedder: Embedder, backend: Backend | None) -> None:
         """Put the entries into the index."""
+        index = self.folder if isinstance(self.folder, FolderIndex) else self._new(embedder, backend)
         if any(self.entries.values()):
-            data = self.index.manifest["data"]
+            data = index.manifest["data"]
             data = data if fingerprint in data else [*data, fingerprint]
-            self.index.add(self.entries, self.replaced, data=data)
-        self.summary.recipes, self.summary.photos = self.index.count("recipes"), self.index.count("photos")
-        if self.summary.recipes + self.summary.photos == 0:
+            index.add(self.entries, self.replaced, data=data)
+        self.summary.recipes, self.summary.photos = index.count("recipes"), index.count("photos")
+        largest = max(self.summary.recipes, self.summary.photos)
+        if index.manifest["backend"] == "exact" and backends.by_size(largest) != "exact":
+            self.summary.notes.append(
+                f"{largest:,} entries are many to compare with each query: for a faster index build another"
+                " with --backend lance"
+            )
+        index.close()
+
+    def _new(self, embedder: Embedder, backend: Backend | None) -> FolderIndex:
+        largest = max(map(len, self.entries.values()))
+        if largest == 0:
             raise DataError("nothing to index: no recipe with text and no readable photo in these splits")
+        return backends.create(
+            self.folder.path,
+            backend or backends.by_size(largest),
+            embedder.dim,
+            run=embedder.run.fingerprint,
+            method=embedder.run.config["method"],
+            encoders=embedder.run.config["encoders"],
+            grid=list(embedder.grid),
+            reranks=embedder.run.method.reranks,
+        )
 
 
 @contextmanager
-def _opened(out: Path, embedder: Embedder) -> Iterator[ExactIndex]:
-    """Open the index in a folder, or a new one beside it that takes its place when all went well."""
+def _opened(out: Path, embedder: Embedder, backend: Backend | None) -> Iterator[Folder]:
+    """Open the index in a folder, or start a new one beside it that takes its place when all went well."""
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file()):
         raise VectorIndexError(f"{out}: not empty and no index; name another folder with --out")
     if (out / MANIFEST).is_file():
-        index = ExactIndex(out)
+        index = backends.opened(out)
         _check_same_model(index, embedder)
+        if backend not in (None, index.manifest["backend"]):
+            raise UsageError(
+                f"{out}: its backend is {index.manifest['backend']}, not {backend}; name another folder with"
+                " --out"
+            )
         index.verify()
         yield index
         return
     unfinished = out.with_name(f".{out.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
-    facts = {"run": embedder.run.fingerprint, "method": embedder.run.config["method"]}
-    facts |= {"encoders": embedder.run.config["encoders"], "grid": list(embedder.grid), "data": []}
-    facts["reranks"] = embedder.run.method.reranks
     try:
-        yield create(unfinished, embedder.run.path, embedder.dim, **facts)
+        yield begin(unfinished, embedder.run.path)
         if out.exists():
             out.rmdir()
         unfinished.rename(out)
@@ -179,7 +208,7 @@ def _opened(out: Path, embedder: Embedder) -> Iterator[ExactIndex]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _check_same_model(index: ExactIndex, embedder: Embedder) -> None:
+def _check_same_model(index: FolderIndex, embedder: Embedder) -> None:
     here, given = index.manifest["run"], embedder.run.fingerprint
     if here != given:
         raise VectorIndexError(
@@ -280,7 +309,7 @@ def _add_thumbnails(path: Path, addition: _Addition) -> None:
                 images = pool.map(_decode_small, (photo for _, photo in some))
                 for (key, _), image in zip(some, images, strict=True):
                     if key in waiting and not isinstance(image, PhotoError):
-                        waiting.pop(key)["thumbnail"] = addition.index.keep_thumbnail(jpeg(image))
+                        waiting.pop(key)["thumbnail"] = addition.folder.keep_thumbnail(jpeg(image))
     except SavorError as error:
         addition.summary.notes.append(f"no thumbnails: {error}")
     else:
@@ -342,7 +371,7 @@ def _encode_photos(
                 images[key] = image
         if images:
             encoded = embedder.encode_photos(list(images.values())).items()
-            names = map(addition.index.keep_thumbnail, pool.map(jpeg, images.values()))
+            names = map(addition.folder.keep_thumbnail, pool.map(jpeg, images.values()))
             found.update(zip(images, zip(encoded, names, strict=True), strict=True))
     return found
 

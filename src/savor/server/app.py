@@ -58,14 +58,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        worker = Worker(observe=metrics.batch)
-        library = Library(settings, worker)
+        encoding, comparing = Worker(observe=metrics.batch), Worker(observe=metrics.batch)
+        library = Library(settings, encoding, comparing)
         jobs, maps = Jobs(library), Maps()
         explaining = threading.BoundedSemaphore(settings.limits.explanations)
-        app.state.service = Service(settings, worker, library, Queries(), jobs, maps, metrics, explaining)
+        app.state.service = Service(settings, library, Queries(), jobs, maps, metrics, explaining)
         library.start()
         yield
-        for part in (library, jobs, maps, worker):
+        for part in (library, jobs, maps, encoding, comparing):
             await run_in_threadpool(part.close)
 
     # The pages that FastAPI offers for the description load their scripts from elsewhere.

@@ -1,6 +1,6 @@
 """Batching: what several threads ask for at the same moment becomes one call.
 
-One worker thread does the work, so that the threads of a matrix product never compete with those of another.
+A worker has one thread, so that the threads inside a matrix product never compete with those of another.
 """
 
 from __future__ import annotations

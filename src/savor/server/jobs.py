@@ -90,7 +90,7 @@ class Jobs:
             removed = open_index(self.library.to_write()).remove([recipe_id])
             if (self.folder / STATE).is_file():
                 remove([recipe_id], self.folder)
-            self.library.reload()
+            self.library.renew()
         finally:
             self._changing.release()
         return removed
@@ -153,7 +153,7 @@ class Jobs:
         left_out = len(summary.failed_photos)
         job.message = f"photos that cannot be read: {left_out:,}" if left_out else None
         job.stage = "opening"
-        self.library.reload()
+        self.library.renew()
 
     def _progress(self, job: Job, done: int, total: int | None = None) -> None:
         job.done, job.total = done, total

@@ -6,16 +6,16 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from savor.errors import SavorError
-from savor.server.fallbacks import version_of
+from savor.index import EVERYTHING, open_index
 from savor.server.problems import Problem
 
 if TYPE_CHECKING:
-    from savor.index import Find, Index
+    from savor.index import Array, Filter, Find, Index, Match
     from savor.index.embedding import Embedder
     from savor.search import Searcher
     from savor.server.batching import Worker
@@ -31,15 +31,16 @@ GROUP = 8  # photos of one explanation between which searches may slip in
 class Library:
     """An index and all that answers from it. Requests take `searcher` once and stay with it.
 
-    A changed index is opened beside the old one and then takes its place in one step.
+    The index itself notices what is added to it or removed; another one takes its place in one step.
 
     Args:
         settings: where the index is, and who may write to it.
-        worker: the thread in which photos and texts are encoded.
+        encoding: the thread in which photos and texts are encoded.
+        comparing: the thread in which their vectors are compared with those of the index.
     """
 
-    def __init__(self, settings: Settings, worker: Worker) -> None:
-        self.settings, self._worker = settings, worker
+    def __init__(self, settings: Settings, encoding: Worker, comparing: Worker) -> None:
+        self.settings, self._encoding, self._comparing = settings, encoding, comparing
         self.path = settings.index
         self.state: Literal["starting", "ready", "failed"] = "starting"
         self.failure = ""
@@ -84,7 +85,7 @@ class Library:
     @property
     def version(self) -> str:
         """What changes with the index."""
-        return version_of(self.index)
+        return self.index.version
 
     @property
     def ways(self) -> list[str]:
@@ -123,9 +124,12 @@ class Library:
             self.path = own
         return self.path
 
-    def reload(self) -> None:
-        """Open the index as it is now for the searches that follow."""
-        self._searcher = self._opened(self.searcher.embedder)
+    def renew(self) -> None:
+        """Let the searches that follow find what has changed, without waiting for it."""
+        if self.index.path == self.path:
+            _touch(self.index, self._query)
+        else:
+            self._searcher = self._opened(self.embedder)
 
     def _load(self) -> None:
         try:
@@ -143,25 +147,31 @@ class Library:
         """Open the index and touch all that a first search would otherwise wait for."""
         from savor.search import Searcher
 
-        searcher = Searcher(self.path)
+        searcher = Searcher(cast("Index", _SharingIndex(open_index(self.path), self._comparing)))
         if embedder is None or embedder.run.fingerprint != searcher.index.manifest["run"]:
-            embedder = _sharing(searcher.embedder, self._worker)
+            embedder = _sharing(searcher.embedder, self._encoding)
         searcher.embedder = embedder
-        query = _warm(embedder)
-        for find in FINDS:
-            if searcher.index.count(find):
-                searcher.index.nearest(find, query, 1)
+        self._query = _warm(embedder)
+        _touch(searcher.index, self._query)
         return searcher
 
 
-def _warm(embedder: Embedder) -> Any:
+def _touch(index: Index, query: Array) -> None:
+    """Make an index read what a search would otherwise wait for."""
+    for find in FINDS:
+        if index.count(find):
+            index.nearest(find, query, 1)
+
+
+def _warm(embedder: Embedder) -> Array:
     """Encode a picture and a word, so that both encoders are here; return a vector `(dim,)`."""
     from PIL import Image
 
     from savor.recipe import Recipe
 
     embedder.recipes([Recipe("", "soup")])
-    return embedder.photos([Image.new("RGB", (352, 224), "white")])[0]
+    (vector,) = embedder.photos([Image.new("RGB", (352, 224), "white")])
+    return vector
 
 
 def _sharing(embedder: Embedder, worker: Worker) -> Embedder:
@@ -176,12 +186,37 @@ def _sharing(embedder: Embedder, worker: Worker) -> Embedder:
         def encode_recipes(self, recipes: Sequence[Any]) -> Side:
             return self._shared("recipes", super().encode_recipes, recipes)
 
-        def _shared(self, kind: str, encode: Any, items: Sequence[Any]) -> Side:
+        def _shared(self, kind: str, encode: Callable[[Sequence[Any]], Side], items: Sequence[Any]) -> Side:
             if len(items) == 1:
                 return Side.collect([worker.do(kind, lambda some: list(encode(some).items()), items[0])])
             groups = [items[start : start + GROUP] for start in range(0, max(1, len(items)), GROUP)]
+            one_by_one = f"{kind} of one query"
             return Side.join(
-                [worker.do(f"{kind} of one", lambda some: [encode(some[0])], group) for group in groups]
+                [worker.do(one_by_one, lambda some: list(map(encode, some)), group) for group in groups]
             )
 
     return Sharing(embedder.run, embedder.grid)
+
+
+class _SharingIndex:
+    """An index that compares together what several threads look for."""
+
+    def __init__(self, index: Index, worker: Worker) -> None:
+        self._index, self._worker = index, worker
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+    def nearest(self, find: Find, query: Array, k: int, where: Filter = EVERYTHING) -> list[Match]:
+        """Return what the index itself returns."""
+        import numpy as np
+
+        def work(asked: Sequence[tuple[Array, int]]) -> list[list[Match]]:
+            queries, most = np.stack([one for one, _ in asked]), max(number for _, number in asked)
+            if len(asked) == 1:
+                return [self._index.nearest(find, queries[0], most, where)]
+            found = self._index.nearest_each(find, queries, most, where)
+            return [matches[:number] for matches, (_, number) in zip(found, asked, strict=True)]
+
+        matches: list[Match] = self._worker.do(("nearest", find, where), work, (query, k))
+        return matches

@@ -11,9 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from savor.index import EVERYTHING
 from savor.server import background
-from savor.server.fallbacks import listed, version_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +41,7 @@ class Maps:
 
     def get(self, index: Index, wait: float) -> Plan | None:
         """Return the map of an index as it is now, or None where that is not ready within some seconds."""
-        version = version_of(index)
+        version = index.version
         with self._lock:
             if self._plan is not None and self._plan["version"] == version:
                 return self._plan
@@ -75,7 +73,7 @@ class Maps:
 
 
 def _computed(index: Index, version: str) -> Plan:
-    ids = listed(index, EVERYTHING, 0, 10**9, "id")
+    ids = index.listed(limit=index.count("recipes"), order="id")
     ids = ids[:: -(-len(ids) // MOST) or 1]
     kind, points = place([index.vector(one) for one in ids])
     plan = {"version": version, "kind": kind, "ids": ids, "xy": points.round(4).tolist()}
@@ -84,24 +82,29 @@ def _computed(index: Index, version: str) -> Plan:
 
 
 def place(vectors: list[Any]) -> tuple[str, Array]:
-    """Lay n vectors out in the unit square, `(n, 2)`: by their neighbours, or many of them by their spread."""
+    """Lay n vectors out in the unit square, `(n, 2)`: by their neighbours, or many by their spread."""
     import numpy as np
 
-    if len(vectors) < 3:
-        return "pca", np.linspace(0.4, 0.6, 2 * len(vectors)).reshape(-1, 2)
-    rows = np.stack(vectors)
-    if len(rows) <= FEW:
+    rows = np.stack(vectors) if vectors else np.zeros((0, 2))
+    kind, points = "pca", _plane(rows)
+    if 3 < len(rows) <= FEW and points.std() > 0:
         from sklearn.manifold import TSNE
 
+        start = (points / points.std() * 1e-4).astype(np.float32)
         perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
         kind = "tsne"
-        points = TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1).fit_transform(rows)
-    else:
-        from sklearn.decomposition import PCA
-
-        kind, points = "pca", PCA(2, random_state=0).fit_transform(rows)
-    low, high = points.min(0), points.max(0)
+        points = TSNE(perplexity=perplexity, init=start, random_state=0, n_jobs=1).fit_transform(rows)
+    low, high = points.min(0, initial=np.inf), points.max(0, initial=-np.inf)
     return kind, (points - low) / np.maximum(high - low, 1e-9)
+
+
+def _plane(rows: Array) -> Array:
+    """Return the two principal components of `(n, d)`, `(n, 2)`."""
+    import numpy as np
+
+    centred = rows - rows.mean(0) if len(rows) else rows
+    _, axes = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
+    return np.asarray(centred @ axes[:, :-3:-1])
 
 
 def _files(index: Index) -> list[Path]:

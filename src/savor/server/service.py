@@ -11,7 +11,6 @@ from fastapi import Depends, Request
 from savor.server.library import Library
 
 if TYPE_CHECKING:
-    from savor.server.batching import Worker
     from savor.server.jobs import Jobs
     from savor.server.maps import Maps
     from savor.server.metrics import Metrics
@@ -24,7 +23,6 @@ class Service:
     """The library and what is kept while the server runs."""
 
     settings: Settings
-    worker: Worker
     library: Library
     queries: Queries
     jobs: Jobs

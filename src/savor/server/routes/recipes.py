@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from savor.index import Index
 from savor.recipe import Recipe
-from savor.server.fallbacks import Found, count, facets, listed, where_of, words
+from savor.server.fallbacks import Found, where_of
 from savor.server.presenting import card, found, whole
 from savor.server.problems import Problem
 from savor.server.schemas import Facet, Facets, Hits, Listing, RecipeAnswer, RecipeList, Removed
@@ -25,10 +25,10 @@ def recipes(query: Annotated[Listing, Query()], library: TheLibrary) -> RecipeLi
     index = library.index
     where = where_of(query.have, query.avoid, query.category, query.source, query.minutes)
     if query.text is None:
-        total = count(index, "recipes", where)
-        ids = listed(index, where, query.offset, query.limit, query.order)
+        total = index.count("recipes", where)
+        ids = index.listed(where, offset=query.offset, limit=query.limit, order=query.order)
     else:
-        matches = words(index, query.text, MATCHES, where)
+        matches = [match.recipe_id for match in index.words(query.text, MATCHES, where)]
         total, ids = len(matches), matches[query.offset : query.offset + query.limit]
     return RecipeList(
         total=total,
@@ -38,9 +38,11 @@ def recipes(query: Annotated[Listing, Query()], library: TheLibrary) -> RecipeLi
 
 
 def _facets(index: Index) -> Facets:
-    counted = facets(index)
-    named = {name: [Facet(name=one, count=number) for one, number in some] for name, some in counted.items()}
-    return Facets(categories=named["categories"], sources=named["sources"])
+    counted = index.facets()
+    return Facets(
+        categories=[Facet(name=name, count=number) for name, number in counted["categories"]],
+        sources=[Facet(name=name, count=number) for name, number in counted["sources"]],
+    )
 
 
 @router.get("/recipes/{recipe_id:path}/similar")
