@@ -15,10 +15,14 @@ import pytest
 from savor.cookbook import folder as cookbook
 
 CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync"
-).split()
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 RECIPES = 30
 # A title that would run if it were ever taken for markup.
 HOSTILE = "<img src=x onerror=\"document.title='broken'\"> & sons' pancakes"

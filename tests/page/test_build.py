@@ -61,6 +61,4 @@ def test_the_built_files_are_current(tmp_path):
             text=True,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-    assert built(tmp_path / "static") == built(STATIC), (
-        "run `npm run build` in web/ and commit what it writes"
-    )
+    assert built(tmp_path / "static") == built(STATIC), "run `npm run build` in web and commit it"

@@ -68,7 +68,7 @@ def test_a_photo_finds_recipes(open_page):
     page.wait_for_function("document.querySelector('.hits .card img').naturalWidth > 0")
     assert re.search(r"[?&]photo=\w+$", page.url)
 
-    page.get_by_role("button", name="More").click()
+    page.get_by_role("button", name="More", exact=True).click()
     expect(page.locator(".hits .card")).to_have_count(25)
     ranks = page.locator(".hits .rank").all_inner_texts()
     assert ranks == [str(rank) for rank in range(1, 26)]
@@ -245,8 +245,8 @@ def test_a_recipe_leads_on(open_page):
 
 
 EXPORT = """<!doctype html><title>Fig toast</title><script type="application/ld+json">{"@context":
-"https://schema.org", "@type": "Recipe", "name": "Fig toast", "recipeIngredient": ["2 slices bread", "3 figs"],
-"recipeInstructions": "Toast the bread. Slice the figs on to it.", "totalTime": "PT10M"}</script>"""
+"https://schema.org", "@type": "Recipe", "name": "Fig toast", "recipeIngredient": ["2 slices bread",
+"3 figs"], "recipeInstructions": "Toast the bread. Slice the figs on to it.", "totalTime": "PT10M"}</script>"""
 
 
 def test_an_export_is_imported(open_page):
