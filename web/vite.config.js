@@ -20,7 +20,7 @@ export default defineConfig({
     proxy: Object.fromEntries(
       ["/health", "/search", "/recipes", "/photos", "/explain", "/import", "/feedback"].map((path) => [
         path,
-        process.env.SAVOR_SERVER ?? "http://127.0.0.1:8000",
+        process.env.SAVOR_SERVER ?? "http://127.0.0.1:8080",
       ]),
     ),
   },
