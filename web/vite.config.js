@@ -15,12 +15,16 @@ export default defineConfig({
       },
     },
   },
-  // `npm run dev` shows the page of web/ with the recipes of a running `savor serve`.
+  // `npm run dev` shows the page as it is being changed, with the recipes of a running `savor serve`.
   server: {
     proxy: Object.fromEntries(
-      ["/health", "/search", "/recipes", "/photos", "/explain", "/import", "/feedback"].map((path) => [
+      ["/health", "/search", "/recipes", "/photos", "/explain", "/import", "/feedback", "/map"].map((path) => [
         path,
-        process.env.SAVOR_SERVER ?? "http://127.0.0.1:8080",
+        {
+          target: process.env.SAVOR_SERVER ?? "http://127.0.0.1:8080",
+          // The map is a view as well: browsers that go there want the page.
+          bypass: ({ headers }) => (headers.accept?.includes("text/html") ? "/index.html" : undefined),
+        },
       ]),
     ),
   },

@@ -29,6 +29,7 @@ function nodes(children: Child[]): (Node | string)[] {
 }
 
 const SHAPES = {
+  all: "M4 9V4h5m6 0h5v5m0 6v5h-5m-6 0H4v-5",
   book: "M12 6.5C10 5 7 4.5 4 5v13c3-.5 6 0 8 1.5 2-1.5 5-2 8-1.5V5c-3-.5-6 0-8 1.5Zm0 0v13",
   camera: "M4 8h3.5l1.5-2.5h6L16.5 8H20v11H4Zm8 8.5a3.200 3.200 0 1 0 0-6.400 3.200 3.200 0 0 0 0 6.400Z",
   check: "m5 12.5 4.5 4.5L19 7",

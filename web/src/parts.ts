@@ -159,7 +159,8 @@ export function trouble(error: unknown): HTMLElement {
     [error.status >= 500, "Savor could not do this"],
   ];
   const title = titles.find(([fits]) => fits)?.[1] ?? "This did not work";
-  return notice(title, [h("p", {}, error.message), error.status === 404 || error.status < 405 ? null : retry], "error");
+  const mayPass = error.status === 429 || error.status >= 500;
+  return notice(title, [h("p", {}, error.message), mayPass ? retry : null], "error");
 }
 
 /** A row of small cards under a heading. */

@@ -43,7 +43,7 @@ function list(chart: Chart): HTMLElement {
   const groups = chart.categories.map((category) => {
     const points = chart.points.filter((point) => (point.category ?? "") === category);
     return [
-      h("h3", {}, category || "without a category"),
+      chart.categories.length > 1 ? h("h3", {}, category || "without a category") : null,
       h(
         "ul",
         {},
@@ -113,12 +113,13 @@ class Chart {
           { class: "zoom" },
           button("plus", "Zoom in", () => this.zoom(1.6)),
           button("minus", "Zoom out", () => this.zoom(1 / 1.6)),
-          h("button", { type: "button", class: "round", "aria-label": "Show all", title: "Show all (0)", onclick: () => this.fit() }, icon("map")),
+          h("button", { type: "button", class: "round", "aria-label": "Show all", title: "Show all (0)", onclick: () => this.fit() }, icon("all")),
         ),
         this.aside,
       ),
       this.legend(),
     );
+    if (this.categories.length < 2) this.element.classList.add("plain");
     this.listen(signal);
   }
 

@@ -76,17 +76,24 @@ async function showFirst(main: HTMLElement, signal: AbortSignal): Promise<void> 
   }
   main.append(
     filters(ANYWHERE, listing.facets, (where) => go(browsing(where))),
-    h(
-      "section",
-      { class: "opening" },
-      h("h2", {}, "Contents"),
-      h("p", { class: "soft" }, `${plural(listing.total, "recipe")} in ${info.index.name}`),
-      contents(listing.facets.categories, (category) => browsing({ ...ANYWHERE, category })),
-    ),
+    listing.facets.categories.length > 1
+      ? h(
+          "section",
+          { class: "opening" },
+          h("h2", {}, "Contents"),
+          contents(listing.facets.categories, (category) => browsing({ ...ANYWHERE, category })),
+        )
+      : "",
     shelf("From your book", listing.recipes),
-    h("p", { class: "end" }, h("a", { class: "button quiet", href: "/browse" }, icon("book"), "Browse all recipes")),
+    h(
+      "p",
+      { class: "end" },
+      h("a", { class: "button quiet", href: "/browse" }, icon("book"), `Browse ${all(listing.total)} in ${info.index.name}`),
+    ),
   );
 }
+
+const all = (total: number): string => (total > 1 ? `all ${plural(total, "recipe")}` : "the recipe");
 
 function results(
   query: Query,
