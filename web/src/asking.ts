@@ -77,8 +77,8 @@ function dropZone(files: HTMLInputElement[]): HTMLElement {
     "div",
     { class: "drop" },
     h("div", { class: "plate", "aria-hidden": "true" }, icon("photo")),
-    h("p", { class: "lead" }, "Drop a photo of a dish here"),
-    h("p", { class: "soft small" }, "or paste one. It stays on this machine."),
+    h("p", { class: "lead" }, "Show a photo of a dish"),
+    h("p", { class: "soft small" }, "Drop it here, paste it, or choose it."),
     h("div", { class: "buttons" }, buttons(files)),
     files,
   );

@@ -1,7 +1,7 @@
 /** Which recipes may answer: ingredients to have or to avoid, category, source, time. */
 
 import type { Facet, Listing } from "./api";
-import { h, icon, plural } from "./dom";
+import { h, icon } from "./dom";
 import { chip, minutesText, plainTerm } from "./parts";
 import { ANYWHERE, conditions, type Where } from "./routes";
 
@@ -52,10 +52,14 @@ export function filters(where: Where, facets: Listing["facets"], change: Change)
       h(
         "div",
         { class: "choices" },
-        choice("Category", "any", facets.categories.map(option), where.category, (category) =>
-          change({ ...where, category }),
-        ),
-        choice("Source", "any", facets.sources.map(option), where.source, (source) => change({ ...where, source })),
+        facets.categories.length || where.category
+          ? choice("Category", "any", facets.categories.map(option), where.category, (category) =>
+              change({ ...where, category }),
+            )
+          : null,
+        facets.sources.length || where.source
+          ? choice("Source", "any", facets.sources.map(option), where.source, (source) => change({ ...where, source }))
+          : null,
         choice(
           "Time",
           "any",
@@ -128,4 +132,3 @@ export function choice(
   return h("div", { class: "choice" }, h("label", { for: id }, label), select);
 }
 
-export const counted = (total: number): string => plural(total, "recipe");

@@ -125,10 +125,12 @@ export function waiting(text: string): HTMLElement {
 
 /** A calm box that says what is the matter and what can be done. */
 export function notice(title: string, content: Child[], kind: "empty" | "error" = "empty"): HTMLElement {
+  // A view that came to nothing has no other head.
+  const first = !document.querySelector("main h1");
   return h(
     "section",
     { class: `notice ${kind}`, role: kind === "error" ? "alert" : false },
-    h("h2", {}, title),
+    first ? h("h1", { tabindex: "-1" }, title) : h("h2", {}, title),
     ...content,
   );
 }
@@ -160,7 +162,8 @@ export function trouble(error: unknown): HTMLElement {
   ];
   const title = titles.find(([fits]) => fits)?.[1] ?? "This did not work";
   const mayPass = error.status === 429 || error.status >= 500;
-  return notice(title, [h("p", {}, error.message), mayPass ? retry : null], "error");
+  const away = error.status === 404 ? h("a", { class: "button", href: "/" }, "To the search") : null;
+  return notice(title, [h("p", {}, error.message), mayPass ? retry : away], "error");
 }
 
 /** A row of small cards under a heading. */

@@ -39,7 +39,7 @@ export function start(all: Views): void {
     h("a", { class: "skip", href: "#main", onclick: skip }, "Skip to the content"),
     head(),
     main,
-    h("footer", { class: "foot" }, "Savor runs on this machine: photos and recipes go nowhere else."),
+    h("footer", { class: "foot" }, "Photos and recipes go to your own Savor and nowhere else."),
     announcer(),
   );
   addEventListener("popstate", (event: PopStateEvent) => {

@@ -1,8 +1,8 @@
 /** The whole collection, to leaf through. */
 
 import * as api from "../api";
-import { announce, h, icon } from "../dom";
-import { chips, choice, counted, filters } from "../filters";
+import { announce, h, icon, plural } from "../dom";
+import { chips, choice, filters } from "../filters";
 import { card, contents, notice, waiting } from "../parts";
 import { ANYWHERE, conditions, type Order, type Where } from "../routes";
 import { go, heading, titled } from "../shell";
@@ -50,6 +50,7 @@ export async function showBrowse(route: Browse, main: HTMLElement, signal: Abort
   announce(counted(listing.total));
 }
 
+const counted = (total: number): string => plural(total, "recipe");
 const chapterTitle = (category: string): string => category.charAt(0).toUpperCase() + category.slice(1);
 
 function tools(route: Browse, listing: api.Listing, change: (next: Partial<Browse>) => void): HTMLElement {

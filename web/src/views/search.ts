@@ -144,7 +144,7 @@ function headline(query: Query): string {
 const found = (answer: api.Answer): string => (answer.total ? `${plural(answer.total, "hit")}` : "No hits");
 
 function summary(answer: api.Answer): HTMLElement {
-  return h("p", { class: "soft" }, `${found(answer)}, nearest first`);
+  return h("p", { class: "soft" }, answer.total > 1 ? `${found(answer)}, nearest first` : found(answer));
 }
 
 function confidence({ level, message }: NonNullable<api.Answer["confidence"]>): HTMLElement {

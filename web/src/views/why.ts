@@ -117,7 +117,7 @@ class Panel {
     this.element = h(
       "div",
       { class: "correspondence" },
-      h("section", { class: "seen", "aria-label": "Photo" }, frame, this.status, this.legend()),
+      h("section", { class: "seen", "aria-label": "Photo" }, h("div", { class: "stage" }, frame, this.status), this.legend()),
       h("section", { class: "read", "aria-label": "Recipe" }, this.recipe()),
     );
     const first = this.words.values().next().value;
