@@ -126,6 +126,10 @@ def test_the_page_is_at_each_of_its_addresses(client, built, path) -> None:
 def test_built_files_are_sent_and_nothing_else(client, built, error_of) -> None:
     script = client.get("/assets/page-1a2b.js")
     assert script.headers["content-type"].startswith("text/javascript")
+    assert script.headers["content-encoding"] == "gzip"
+    plain = client.get("/assets/page-1a2b.js", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.text == script.text == "1"
     assert "immutable" in script.headers["cache-control"]
     assert client.get("/icon.svg").headers["cache-control"] == "no-cache"
     for path in ("/unknown", "/assets/", "/index.html", "/r"):

@@ -70,6 +70,38 @@ def test_who_came_together_is_waited_for(worker, calls) -> None:
     assert calls[-1] == ("a", 2)
 
 
+def test_several_threads_share_out_what_waits(calls) -> None:
+    worker, gate = (
+        Worker(2, patience=0, observe=lambda kind, count: calls.append((kind, count))),
+        threading.Event(),
+    )
+    with ThreadPoolExecutor(6) as pool:
+        held = [pool.submit(worker.do, kind, lambda some: [gate.wait(10) for _ in some], 0) for kind in "ab"]
+        while len(calls) < 2:
+            time.sleep(0.001)
+        waiting = [pool.submit(worker.do, "c", double, item) for item in range(4)]
+        while len(worker._waiting) < 4:
+            time.sleep(0.001)
+        gate.set()
+        assert [one.result() for one in waiting] == [0, 2, 4, 6]
+        assert all(one.result() for one in held)
+    shares = [count for kind, count in calls if kind == "c"]
+    assert shares[0] == 2
+    assert sum(shares) == 4
+    worker.close()
+
+
+def test_what_is_of_another_kind_is_not_kept_waiting_by_who_waits_for_more() -> None:
+    worker, busy = Worker(2, patience=0.01), threading.Event()
+    with ThreadPoolExecutor(4) as pool:
+        slow = [pool.submit(worker.do, "slow", lambda some: [busy.wait(10) for _ in some], None)]
+        time.sleep(0.02)
+        assert worker.do("quick", double, 2) == 4
+        busy.set()
+        assert slow[0].result()
+    worker.close()
+
+
 def test_a_bad_item_spoils_no_other(worker) -> None:
     def picky(items):
         if 13 in items:

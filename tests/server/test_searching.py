@@ -63,8 +63,8 @@ def test_conditions_hold_for_every_hit(client) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({}, "nothing to search with"),
-        ({"text": "  "}, "nothing to search with"),
+        ({}, "nothing is asked"),
+        ({"text": "  "}, "nothing is asked"),
         ({"text": "a" * 2001}, "text: "),
         ({"text": "soup", "k": "0"}, "k: "),
         ({"text": "soup", "k": "101"}, "k: "),
@@ -74,7 +74,7 @@ def test_conditions_hold_for_every_hit(client) -> None:
         ({"text": "soup", "minutes": "nan"}, "minutes: "),
         ({"text": "soup", "have": ["salt"] * 21}, "have: "),
         ({"text": "soup", "avoid": "a" * 101}, "avoid.0: "),
-        ({"text": "soup", "recipe": "x"}, "not by all at once"),
+        ({"text": "soup", "recipe": "x"}, "ask with a recipe alone"),
         ({"recipe": "no such"}, "no such"),
     ],
 )

@@ -26,6 +26,7 @@ from savor.cli import (
     evaluate,
     explain,
     features,
+    feedback,
     generate,
     grounding,
     importing,
@@ -59,6 +60,7 @@ app.command("compare")(compare.compare)
 app.command("index")(search.index)
 app.command("search")(search.search)
 app.command("serve")(serve.serve)
+app.command("feedback")(feedback.feedback)
 app.command("explain")(explain.explain)
 app.command("generate")(generate.generate)
 app.command("ground")(grounding.ground)

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from savor import __version__
+from savor.hardware import cores
 from savor.server import problems
 from savor.server.batching import Worker
 from savor.server.jobs import Jobs
@@ -36,6 +37,7 @@ from savor.server.service import Service
 if TYPE_CHECKING:
     from savor.server.settings import Settings
 
+ENCODERS = 8  # calls at a time, on however many cores; each takes some hundred megabytes
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorAnswer, "description": text}
     for status, text in (
@@ -58,7 +60,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        encoding, comparing = Worker(observe=metrics.batch), Worker(observe=metrics.batch)
+        encoding = Worker(min(cores(), ENCODERS), observe=metrics.batch)
+        comparing = Worker(observe=metrics.batch)
         library = Library(settings, encoding, comparing)
         jobs, maps = Jobs(library), Maps()
         explaining = threading.BoundedSemaphore(settings.limits.explanations)

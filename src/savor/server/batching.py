@@ -1,6 +1,7 @@
 """Batching: what several threads ask for at the same moment becomes one call.
 
-A worker has one thread, so that the threads inside a matrix product never compete with those of another.
+Two calls side by side, of one thread each, encode half as much again in a second as one call of two threads.
+So a worker of as many threads as there are cores encodes, and the products inside have one thread each.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any
 Work = Callable[[Sequence[Any]], Sequence[Any]]
 
 MOST, PATIENCE = 16, 0.004
+KINDS = 100  # of which is remembered how many came together
+STOPPING = "the server is stopping"
 
 
 @dataclass(slots=True)
@@ -29,12 +32,14 @@ class _Task:
 
 
 class Worker:
-    """Runs work in one thread; items of the same kind that wait at the same moment share a call.
+    """Runs work in its own threads; items of the same kind that wait at the same moment share a call.
 
     Whoever is alone does not wait. Where several came at once, now or for the call before, the worker waits
-    up to `patience` for more of the kind: they are likely to come back together.
+    up to `patience` for more of the kind: they are likely to come back together. What then waits is shared
+    out between the threads.
 
     Args:
+        threads: calls at a time.
         most: items in a call.
         patience: seconds.
         observe: called with kind and number of items of every call.
@@ -42,6 +47,7 @@ class Worker:
 
     def __init__(
         self,
+        threads: int = 1,
         most: int = MOST,
         patience: float = PATIENCE,
         observe: Callable[[Hashable, int], None] = lambda kind, count: None,
@@ -51,8 +57,12 @@ class Worker:
         self._changed = threading.Condition()
         self._closed = False
         self._last: dict[Hashable, int] = {}
-        self._thread = threading.Thread(target=self._run, name="savor-worker", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"savor-worker-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def do(self, kind: Hashable, work: Work, item: Any) -> Any:
         """Have one item worked on and return its result; the calling thread waits.
@@ -65,40 +75,50 @@ class Worker:
         task = _Task(kind, work, item)
         with self._changed:
             if self._closed:
-                raise RuntimeError("the server is stopping")
+                raise RuntimeError(STOPPING)
             self._waiting.append(task)
-            self._changed.notify()
+            self._changed.notify_all()  # who waits for more of another kind would let it lie
         return task.future.result()
 
     def close(self) -> None:
-        """Let what is running end, refuse the rest, and wait for the thread."""
+        """Let what is running end, refuse the rest, and wait for the threads."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+        for task in self._waiting:
+            task.future.set_exception(RuntimeError(STOPPING))
 
     def _run(self) -> None:
         while tasks := self._next():
             self._observe(tasks[0].kind, len(tasks))
             _work(tasks)
-        for task in self._waiting:
-            task.future.set_exception(RuntimeError("the server is stopping"))
 
     def _next(self) -> list[_Task]:
         """Return the tasks of the next call; none when the worker is closed."""
         with self._changed:
-            while not self._waiting and not self._closed:
-                self._changed.wait()
-            if self._closed:
-                return []
-            kind = self._waiting[0].kind
-            if self._last.get(kind, 1) > 1 or self._count(kind) > 1:
-                self._wait_for_more(kind)
-            chosen = [task for task in self._waiting if task.kind == kind][: self.most]
-            for task in chosen:
-                self._waiting.remove(task)
-            self._last = {**self._last, kind: len(chosen)} if len(self._last) < 100 else {kind: len(chosen)}
-            return chosen
+            while not self._closed:
+                if not self._waiting:
+                    self._changed.wait()
+                    continue
+                kind = self._waiting[0].kind
+                if self._last.get(kind, 1) > 1 or self._count(kind) > 1:
+                    self._wait_for_more(kind)
+                if chosen := self._taken(kind):  # another thread may have been faster
+                    return chosen
+        return []
+
+    def _taken(self, kind: Hashable) -> list[_Task]:
+        """Take this thread's share of what waits of a kind."""
+        share = -(-self._count(kind) // len(self._threads))
+        chosen = [task for task in self._waiting if task.kind == kind][: min(share, self.most)]
+        for task in chosen:
+            self._waiting.remove(task)
+        if len(self._last) >= KINDS:
+            self._last.clear()
+        self._last[kind] = len(chosen)
+        return chosen
 
     def _wait_for_more(self, kind: Hashable) -> None:
         until = time.monotonic() + self.patience

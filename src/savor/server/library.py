@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -15,6 +16,7 @@ from savor.index import EVERYTHING, open_index
 from savor.server.problems import Problem
 
 if TYPE_CHECKING:
+    from savor.encoders import ImageEncoder, TextEncoder
     from savor.index import Array, Filter, Find, Index, Match
     from savor.index.embedding import Embedder
     from savor.search import Searcher
@@ -35,7 +37,7 @@ class Library:
 
     Args:
         settings: where the index is, and who may write to it.
-        encoding: the thread in which photos and texts are encoded.
+        encoding: the threads in which photos and texts are encoded.
         comparing: the thread in which their vectors are compared with those of the index.
     """
 
@@ -127,14 +129,17 @@ class Library:
     def renew(self) -> None:
         """Let the searches that follow find what has changed, without waiting for it."""
         if self.index.path == self.path:
-            _touch(self.index, self._query)
+            _touch(self.searcher, self._query)
         else:
             self._searcher = self._opened(self.embedder)
 
     def _load(self) -> None:
+        """Open all that photos need, then the text encoder, which takes longer than everything else."""
         try:
             self._searcher = self._opened()
             self.state = "ready"
+            self._loaded.set()
+            _warm_texts(self.embedder)
         except SavorError as error:
             self.state, self.failure = "failed", str(error)
         except Exception:
@@ -145,33 +150,42 @@ class Library:
 
     def _opened(self, embedder: Embedder | None = None) -> Searcher:
         """Open the index and touch all that a first search would otherwise wait for."""
+        import torch
+
         from savor.search import Searcher
 
+        torch.set_num_threads(1)  # see `savor.server.batching`
         searcher = Searcher(cast("Index", _SharingIndex(open_index(self.path), self._comparing)))
         if embedder is None or embedder.run.fingerprint != searcher.index.manifest["run"]:
             embedder = _sharing(searcher.embedder, self._encoding)
         searcher.embedder = embedder
-        self._query = _warm(embedder)
-        _touch(searcher.index, self._query)
+        self._query = _warm_photos(embedder)
+        _touch(searcher, self._query)
         return searcher
 
 
-def _touch(index: Index, query: Array) -> None:
+def _touch(searcher: Searcher, query: Array) -> None:
     """Make an index read what a search would otherwise wait for."""
     for find in FINDS:
-        if index.count(find):
-            index.nearest(find, query, 1)
+        if searcher.index.count(find):
+            searcher.index.nearest(find, query, 1)
+    searcher.calibration  # noqa: B018 - found out on the way
 
 
-def _warm(embedder: Embedder) -> Array:
-    """Encode a picture and a word, so that both encoders are here; return a vector `(dim,)`."""
+def _warm_photos(embedder: Embedder) -> Array:
+    """Encode a picture, so that the encoder is here; return its vector `(dim,)`."""
     from PIL import Image
 
+    vectors: Array = embedder.photos([Image.new("RGB", (352, 224), "white")])
+    return cast("Array", vectors[0])
+
+
+def _warm_texts(embedder: Embedder) -> None:
+    """Encode a word; where that fails, searches by words will say why."""
     from savor.recipe import Recipe
 
-    embedder.recipes([Recipe("", "soup")])
-    (vector,) = embedder.photos([Image.new("RGB", (352, 224), "white")])
-    return vector
+    with contextlib.suppress(SavorError):
+        embedder.recipes([Recipe("", "soup")])
 
 
 def _sharing(embedder: Embedder, worker: Worker) -> Embedder:
@@ -180,6 +194,18 @@ def _sharing(embedder: Embedder, worker: Worker) -> Embedder:
     from savor.reranking import Side
 
     class Sharing(Embedder):
+        _loading = threading.RLock()  # who needs an encoder that is being loaded waits for it
+
+        @property
+        def image_encoder(self) -> ImageEncoder:
+            with self._loading:
+                return super().image_encoder
+
+        @property
+        def text_encoder(self) -> TextEncoder:
+            with self._loading:
+                return super().text_encoder
+
         def encode_photos(self, images: Sequence[Any]) -> Side:
             return self._shared("photos", super().encode_photos, images)
 
@@ -199,7 +225,11 @@ def _sharing(embedder: Embedder, worker: Worker) -> Embedder:
 
 
 class _SharingIndex:
-    """An index that compares together what several threads look for."""
+    """An index that compares together what several threads look for.
+
+    A single query is treated as several are: NumPy's product for one wakes threads that then spin for longer
+    than it takes.
+    """
 
     def __init__(self, index: Index, worker: Worker) -> None:
         self._index, self._worker = index, worker
@@ -210,11 +240,11 @@ class _SharingIndex:
     def nearest(self, find: Find, query: Array, k: int, where: Filter = EVERYTHING) -> list[Match]:
         """Return what the index itself returns."""
         import numpy as np
+        import torch
 
         def work(asked: Sequence[tuple[Array, int]]) -> list[list[Match]]:
+            torch.set_num_threads(1)  # a number that counts for the calling thread, where MKL is concerned
             queries, most = np.stack([one for one, _ in asked]), max(number for _, number in asked)
-            if len(asked) == 1:
-                return [self._index.nearest(find, queries[0], most, where)]
             found = self._index.nearest_each(find, queries, most, where)
             return [matches[:number] for matches, (_, number) in zip(found, asked, strict=True)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from savor.datasets.folder import recipe_to_json
@@ -10,6 +10,7 @@ from savor.index.filters import minutes_of
 from savor.server.schemas import Card, Hit, PhotoFacts, RecipeAnswer
 
 if TYPE_CHECKING:
+    from savor.answers import Found
     from savor.index import Index
     from savor.recipe import Recipe
 
@@ -64,8 +65,8 @@ def whole(index: Index, recipe: Recipe) -> RecipeAnswer:
     )
 
 
-def found(index: Index, one: Any) -> Hit:
-    """Return a hit, given as `savor.search.Found`, with what a page shows of its recipe."""
+def found(index: Index, one: Found) -> Hit:
+    """Return a hit with what a page shows of its recipe."""
     hit = one.hit
     recipe = index.recipe(hit.recipe_id)
     return Hit(

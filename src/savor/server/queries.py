@@ -13,16 +13,15 @@ BYTES = 200 * 2**20  # of photos, together
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What was searched with: the bytes of a photo, words, the id of a recipe, or a photo and words."""
+    """What was searched with: the bytes of a photo, words, or both; neither for a recipe or conditions."""
 
     photo: bytes | None = None
     text: str | None = None
-    recipe: str | None = None
 
     @property
-    def asked(self) -> bytes | str:
-        """The photo, or else the words, or the id."""
-        return self.photo or self.text or self.recipe or ""
+    def asked(self) -> bytes | str | None:
+        """The photo, or else the words."""
+        return self.photo or self.text
 
 
 class Queries:

@@ -302,6 +302,17 @@ class Feedback(BaseModel):
     verdict: Literal["yes", "no"]
 
 
+class Verdict(BaseModel):
+    """What was said of a hit, of a search by words or by a photo, of which the file's name is given."""
+
+    when: str
+    text: str | None
+    photo: str | None
+    recipe_id: str
+    title: str
+    verdict: Literal["yes", "no"]
+
+
 class Kept(BaseModel):
     """That it was kept."""
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
 
 from savor.server.problems import Problem
-from savor.server.schemas import Feedback, Kept
+from savor.server.schemas import Feedback, Kept, Verdict
 from savor.server.security import Writes
 from savor.server.service import TheService
 
@@ -24,13 +22,25 @@ def keep(feedback: Feedback, service: TheService) -> Kept:
         raise Problem(404, f"the search {feedback.query!r} is forgotten; search again")
     if service.library.index.recipe(feedback.recipe_id) is None:
         raise Problem(404, f"no recipe with the id {feedback.recipe_id!r} is in this collection")
+    if not query.asked:
+        raise Problem(422, "feedback is on a photo or on words; this search had neither")
     write(service.library.to_write(), query.asked, feedback.recipe_id, feedback.verdict)
     return Kept()
 
 
 @router.get("/feedback")
-def all_feedback(service: TheService) -> list[dict[str, Any]]:
-    """Show all feedback that was kept, without the photos."""
+def all_feedback(service: TheService) -> list[Verdict]:
+    """Show what was said, the latest on each query and recipe; the photos stay with the index."""
     from savor.feedback import read
 
-    return [one.as_dict() for one in read(service.library.path)]
+    return [
+        Verdict(
+            when=one.when,
+            text=None if one.is_photo else one.query,
+            photo=one.query if one.is_photo else None,
+            recipe_id=one.recipe.id,
+            title=one.recipe.title,
+            verdict=one.verdict,
+        )
+        for one in read(service.library.path)
+    ]

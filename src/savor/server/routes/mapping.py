@@ -20,7 +20,7 @@ def map_(request: Request, response: Response, service: TheService) -> Map | Res
     A browser that goes to this address gets the page.
     """
     if wants_page(request):
-        return page()
+        return page(request)
     index = service.library.index
     total = index.count("recipes")
     plan = service.maps.get(index, WAIT)

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from savor.index import Index
+from savor.queries import where_of
 from savor.recipe import Recipe
-from savor.server.fallbacks import Found, where_of
 from savor.server.presenting import card, found, whole
 from savor.server.problems import Problem
 from savor.server.schemas import Facet, Facets, Hits, Listing, RecipeAnswer, RecipeList, Removed
@@ -50,8 +50,7 @@ def similar(recipe_id: str, library: TheLibrary, k: Annotated[int, Query(ge=1, l
     """List the recipes that are most like one."""
     searcher = library.searcher
     _recipe(searcher.index, recipe_id)
-    hits = [hit for hit in searcher.by_recipe(recipe_id, k + 1, find="recipes") if hit.recipe_id != recipe_id]
-    return Hits(hits=[found(searcher.index, Found(hit)) for hit in hits[:k]])
+    return Hits(hits=[found(searcher.index, one) for one in searcher.similar(recipe_id, k)])
 
 
 @router.get("/recipes/{recipe_id:path}")
