@@ -189,16 +189,19 @@ function photoCard(hit: api.Hit): HTMLElement {
   );
 }
 
+/** Near-duplicates; their titles are asked for when somebody wants to see them. */
 function folded(hit: api.Hit): HTMLElement {
+  const links = hit.duplicates.map((id) => h("a", { href: format({ view: "recipe", id }) }, id));
+  const name = (): void =>
+    hit.duplicates.forEach(async (id, k) => {
+      const recipe = await api.recipe(id, new AbortController().signal);
+      links[k]!.textContent = titleOf(recipe);
+    });
   return h(
     "details",
     { class: "folded" },
-    h("summary", {}, `${plural(hit.duplicates.length, "recipe")} nearly the same`),
-    h(
-      "ul",
-      {},
-      hit.duplicates.map((id) => h("li", {}, h("a", { href: format({ view: "recipe", id }) }, id))),
-    ),
+    h("summary", { onclick: name }, `${plural(hit.duplicates.length, "recipe")} nearly the same`),
+    h("ul", {}, links.map((link) => h("li", {}, link))),
   );
 }
 
