@@ -154,7 +154,7 @@ def open_page(browser, address):
             base_url=address,
             **options,
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         page = context.new_page()
         watch(page, expected)

@@ -16,7 +16,7 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import expect
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=30_000)
 
 REFUSED = "Failed to load resource"  # what a browser says of every answer that is an error
 DISH = cookbook() / "photos" / "shakshuka.webp"

@@ -63,6 +63,15 @@ export function marked(text: string, words: string[]): Child[] {
   return [...parts, text.slice(end)];
 }
 
+const LINES = 6;
+
+/** The first ingredient lines, those with a word that was asked for before the others. */
+function foremost(lines: string[], words: string[]): Child[][] {
+  const all = lines.map((line) => marked(line, words));
+  const asked = (line: Child[]): boolean => line.length > 1;
+  return [...all.filter(asked), ...all.filter((line) => !asked(line))].slice(0, LINES);
+}
+
 /** A recipe as a card that leads to it; `extra` stands below. */
 export function card(
   recipe: (Hit | Listed) & { matched?: string[] },
@@ -71,7 +80,7 @@ export function card(
 ): HTMLElement {
   const id = "recipe_id" in recipe ? recipe.recipe_id : recipe.id;
   const title = titleOf({ title: recipe.title, id });
-  const lines = recipe.ingredients.slice(0, 6);
+  const lines = foremost(recipe.ingredients, recipe.matched ?? []);
   return h(
     "article",
     { class: "card", "data-id": id },
@@ -90,7 +99,7 @@ export function card(
         ? h(
             "ul",
             { class: "lines" },
-            lines.map((line) => h("li", {}, marked(line, recipe.matched ?? []))),
+            lines.map((line) => h("li", {}, line)),
           )
         : null,
       ...extra,
