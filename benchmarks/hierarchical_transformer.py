@@ -31,7 +31,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from savor.batch import Batch
 from savor.features import Dims, Features
-from savor.hardware import cpu_has_bf16
+from savor.hardware import cpu_multiplies_bf16
 from savor.layers import SequenceEncoder
 from savor.losses import triplet_mean_all
 from savor.methods.hierarchical_transformer import LENGTH, LINES, HierarchicalTransformer
@@ -166,7 +166,7 @@ def train_plain(model: Plain, steps: Sequence[Step]) -> float:
 
 def train_savor(method: HierarchicalTransformer, steps: Sequence[Step], precision: str) -> float:
     """Train Savor's method on some steps as `savor.training` does; return seconds."""
-    fast = precision == "bf16" or (precision == "auto" and cpu_has_bf16())
+    fast = precision == "bf16" or (precision == "auto" and cpu_multiplies_bf16())
     optimiser = torch.optim.AdamW(method.parameters(), lr=1e-4, weight_decay=0)
     method.train()
     start = time.perf_counter()

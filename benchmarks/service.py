@@ -25,16 +25,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
 
 from extraction import header
+from savor.datasets.folder import recipe_from_json
 from savor.encoders import ImageEncoder, open_image_encoder
 from savor.index import backends
 from savor.index.embedding import Embedder
-from savor.index.folder import Entry, begin
+from savor.index.folder import Array, begin
+from savor.index.ranking import unit
 from savor.runs import Run, open_run
 from savor.server.batching import MOST
 
@@ -44,12 +47,13 @@ FOODS = re.findall(
     basil mushrooms salmon chicken beef tofu noodles cumin ginger lemon yoghurt cheese peas leeks honey""",
 )
 DISHES = ["soup", "stew", "curry", "salad", "pie", "cake", "risotto", "bread", "tart", "bowl"]
+KNOWN = 2_000  # recipes that are embedded, to know how vectors are spread
 BLOCK = 20_000  # recipes at a time
 USERS = (8, 32)
 
 
 def make_index(run: Run, out: Path, size: int) -> None:
-    """Write an index of `size` recipes with a photo each; their vectors are random."""
+    """Write an index of `size` recipes; their vectors are made up too, spread as those of real texts are."""
     embedder = Embedder(run)
     facts = {"run": run.fingerprint, "method": run.config["method"], "encoders": run.config["encoders"]}
     begin(out, run.path)
@@ -57,19 +61,27 @@ def make_index(run: Run, out: Path, size: int) -> None:
         out, backends.by_size(size), embedder.dim, grid=list(embedder.grid), reranks=0, **facts
     )
     rng = np.random.default_rng(0)
+    vectors = like(embedder.recipes([recipe_from_json(one) for one in recipes(range(KNOWN), rng)]), size, rng)
     for start in range(0, size, BLOCK):
         index.contents()
         rows = range(start, min(start + BLOCK, size))
-        index.add({"recipes": list(recipes(rows, rng, embedder.dim)), "photos": []}, ())
+        entries = list(zip(recipes(rows, rng), vectors[rows.start : rows.stop], strict=True))
+        index.add({"recipes": entries, "photos": []}, ())
     index.close()
 
 
-def recipes(rows: range, rng: np.random.Generator, dim: int) -> Iterator[Entry]:
+def like(known: Array, size: int, rng: np.random.Generator) -> Array:
+    """Return `size` unit vectors that are spread as some known ones `(n, dim)` are."""
+    variances, directions = np.linalg.eigh(np.cov(known, rowvar=False))
+    spread = (np.sqrt(np.maximum(variances, 0)) * directions).astype(np.float32)
+    return unit(known.mean(0) + rng.standard_normal((size, known.shape[1]), np.float32) @ spread.T)
+
+
+def recipes(rows: range, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
     """Make up recipes: of the length that recipes have, and of some thirty foods."""
     for row in rows:
         foods = [str(food) for food in rng.choice(FOODS, 9, replace=False)]
-        vector = rng.standard_normal(dim, dtype=np.float32)
-        record = {
+        yield {
             "id": f"{row:07d}",
             "title": f"{foods[0]} and {foods[1]} {DISHES[row % len(DISHES)]}".capitalize(),
             "ingredients": [f"{number + 1} cups of {food}" for number, food in enumerate(foods)],
@@ -79,7 +91,6 @@ def recipes(rows: range, rng: np.random.Generator, dim: int) -> Iterator[Entry]:
             "photos": [],
             "content": str(row),
         }
-        yield record, vector / np.linalg.norm(vector)
 
 
 def draw(count: int) -> list[bytes]:

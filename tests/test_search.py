@@ -17,9 +17,9 @@ from savor import Recipe, Searcher
 from savor.encoders import ImageStates, TextStates
 from savor.errors import DataError, EncoderError, PhotoError, UsageError, VectorIndexError
 from savor.features import Dims
-from savor.index import embedding, exact
+from savor.index import backends, embedding, folder
 from savor.methods.cca import CCA
-from savor.runs import save_run
+from savor.runs import open_run, save_run
 from savor.search import Hit, read_recipe
 
 COLOURS = {"red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0), "blue": (0.0, 0.0, 1.0)}
@@ -66,9 +66,10 @@ def index(tmp_path):
     config = {"format": 1, "method": "cca", "options": method.options, "dims": {"image": 3, "text": 3}}
     (tmp_path / "run").mkdir()
     save_run(tmp_path / "run", method, {**config, "encoders": encoders, "data": "sha256:0"})
-    fingerprint = exact._facts(tmp_path / "run" / "model.safetensors")["sha256"]
-    facts = {"run": f"sha256:{fingerprint}", "encoders": encoders, "grid": [7, 7], "data": []}
-    made = exact.create(tmp_path / "index", tmp_path / "run", 3, **facts)
+    fingerprint = open_run(tmp_path / "run").fingerprint
+    facts = {"run": fingerprint, "encoders": encoders, "grid": [7, 7]}
+    folder.begin(tmp_path / "index", tmp_path / "run")
+    made = backends.create(tmp_path / "index", "exact", 3, **facts)
     vectors = {name: np.array(colour) for name, colour in COLOURS.items()}
     recipes = [
         ({"id": name, "title": f"{name} dish", "photos": [f"{name}.jpg"], "content": ""}, vectors[name])

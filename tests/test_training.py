@@ -465,7 +465,7 @@ def test_options_out_of_range(options: dict, message: str) -> None:
     ],
 )
 def test_only_the_losses_are_computed_in_bf16(precision, fast, kind, features, monkeypatch) -> None:
-    monkeypatch.setattr("savor.training.cpu_has_bf16", lambda: fast)
+    monkeypatch.setattr("savor.training.cpu_multiplies_bf16", lambda: fast)
     seen = []
 
     class Watched(Adversarial):

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from savor.encoders import open_image_encoder, open_text_encoder
 from savor.encoders.base import choose_dtype
 from savor.errors import OptionError
-from savor.hardware import cpu_has_bf16
+from savor.hardware import cpu_multiplies_bf16
 from savor.pixels import NO_WORD
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Network(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.network: nn.Module = encoder.network
-        self.dtype = choose_dtype(dtype, fast_bf16=cpu_has_bf16())
+        self.dtype = choose_dtype(dtype, fast_bf16=cpu_multiplies_bf16())
         found = stages(self.network)
         self.frozen = round(frozen * len(found))
         for number, stage in enumerate(found):

@@ -17,7 +17,7 @@ from torch import Tensor
 from savor.distributed import average_buffers, average_gradients, is_main, own_share, wait_for_all, world_size
 from savor.errors import MethodError, OptionError, UsageError
 from savor.evaluation import evaluate
-from savor.hardware import cpu_has_bf16
+from savor.hardware import cpu_multiplies_bf16
 from savor.reranking import CALMER, PairScorer
 from savor.schedules import warm_cosine
 
@@ -285,7 +285,7 @@ class _Session:
     def precision(self) -> torch.autocast:
         """Return the context in which losses are computed."""
         device, wanted = self.device.type, self.options.precision
-        fast = device == "cuda" or (device == "cpu" and cpu_has_bf16())
+        fast = device == "cuda" or (device == "cpu" and cpu_multiplies_bf16())
         return torch.autocast(device, torch.bfloat16, wanted == "bf16" or (wanted == "auto" and fast))
 
     def _set_rate(self, step: int) -> float:

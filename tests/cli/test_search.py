@@ -68,6 +68,29 @@ def index(work, capsys):
     return work / "index"
 
 
+def test_recipes_are_removed_by_id_all_or_none(index, capsys):
+    assert cli.main(["index", "--out", "index", "--remove", "red", "--remove", "pink"]) == 2
+    assert "index has no recipe 'pink'; nothing was removed" in capsys.readouterr().err
+    assert cli.main(["index", "--out", "index", "--remove", "red", "--remove", "blue"]) == 0
+    assert capsys.readouterr().out == "index: 1 recipes, 1 photos; 2 removed\n"
+    assert cli.main(["search", "index", "--photo", "kitchen/red.png", "--json", "-"]) == 0
+    assert [hit["id"] for hit in json.loads(capsys.readouterr().out)] == ["green"]
+    assert cli.main(["index", "run", "--out", "index", "--remove", "green"]) == 2
+    assert "--remove stands alone" in capsys.readouterr().err
+    assert cli.main(["index", "--out", "elsewhere", "--remove", "green"]) == 1
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_the_backend_can_be_named(work, capsys):
+    command = ["index", "run", "--data", "kitchen", "--out", "index"]
+    assert cli.main([*command, "--backend", "lance"]) == 0
+    assert json.loads((work / "index" / "manifest.json").read_text())["backend"] == "lance"
+    assert cli.main(["search", "index", "--photo", "kitchen/red.png", "--json", "-", "-k", "1"]) == 0
+    assert json.loads(capsys.readouterr().out.partition("\n")[2])[0]["id"] == "red"
+    assert cli.main([*command, "--backend", "exact"]) == 2
+    assert "its backend is lance" in capsys.readouterr().err
+
+
 def test_index_says_on_standard_output_what_it_holds_and_on_the_other_what_it_left_out(work, capsys):
     for number in range(7):
         (work / "kitchen" / f"bad{number}.jpg").write_text("not a photo")

@@ -89,13 +89,14 @@ def test_every_method_can_be_explained_in_each_way_it_offers(name, embedder_of, 
 
 def test_ways_follow_from_the_hooks_the_best_first() -> None:
     assert ways(build("cca")) == ["similarity", "masking"]
-    assert ways(build("triplet_mlp")) == ["masking"]
+    assert ways(build("triplet_mlp")) == ["similarity", "masking"]
+    assert ways(build("info_nce")) == ["masking"]
     assert ways(Attending(Dims(12, 16))) == list(HOOKS) == ["similarity", "attention", "masking", "ranks"]
 
 
 def test_a_way_that_is_not_offered_is_an_error(embedder_of, photo) -> None:
-    embedder = embedder_of(build("triplet_mlp"), "triplet_mlp")
-    with pytest.raises(UsageError, match="triplet_mlp cannot be explained by 'similarity'; choose masking"):
+    embedder = embedder_of(build("info_nce"), "info_nce")
+    with pytest.raises(UsageError, match="info_nce cannot be explained by 'similarity'; choose masking"):
         correspond(embedder, photo, SOUP, "similarity")
     with pytest.raises(UsageError, match="the recipe '7' has no word to explain"):
         correspond(embedder, photo, Recipe("7", "2 of 3"), "masking")

@@ -11,7 +11,7 @@ from PIL import Image
 from savor.datasets import open_dataset
 from savor.errors import DataError
 from savor.importing.base import Found, Picture, Skipped
-from savor.importing.writing import write
+from savor.importing.writing import remove, write
 from savor.recipe import Recipe, Section
 
 
@@ -136,6 +136,20 @@ def test_a_deleted_photo_comes_back(tmp_path, photo):
     path.unlink()
     assert statuses(write([tea(photos=[photo()])], tmp_path)) == ["updated"]
     assert path.is_file()
+
+
+def test_what_is_removed_goes_with_its_files_and_comes_back_as_new(tmp_path, photo):
+    write([tea(photos=[photo()]), tea("Steep.", "other", title="Mint tea")], tmp_path)
+    first, second = (line["id"] for line in lines(tmp_path))
+    kept = {name for name in files(tmp_path) if second in name}
+    assert remove([first, "unknown"], tmp_path) == 1
+    assert [line["id"] for line in lines(tmp_path)] == [second]
+    assert {name for name in files(tmp_path) if "/" in name} == kept
+    assert remove([first], tmp_path) == 0
+    assert statuses(write([tea(photos=[photo()])], tmp_path)) == ["read"]
+    assert remove([first, second], tmp_path) == 2
+    assert lines(tmp_path) == []
+    assert statuses(write([tea()], tmp_path)) == ["read"]
 
 
 def test_half_a_surrogate_pair_does_not_stop_the_import(tmp_path):

@@ -125,7 +125,6 @@ def test_the_nearest_are_those_of_the_slow_way_in_the_same_order(index, find, qu
     answer = index.nearest(find, query, k, where)
     assert answer == expected(find, query, where)[:k]
     assert index.nearest(find, query, 1 + k // 3, where) == answer[: 1 + k // 3]
-    assert index.nearest_each(find, np.stack([query, -query]), k, where)[0] == answer
     assert index.count(find, where) == len(expected(find, query, where))
 
 

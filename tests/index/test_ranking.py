@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from savor.index import Match
-from savor.index.ranking import in_looks, top_k, top_k_each
+from savor.index.ranking import Vectors, in_looks, top_k, unit
 
 
-def unit(*numbers):
+def one(*numbers):
     return np.array(numbers, np.float32) / np.linalg.norm(numbers)
 
 
@@ -24,31 +24,16 @@ vectors = st.integers(1, 40).flatmap(
 def test_the_best_come_first_equal_ones_in_order_and_a_longer_answer_begins_with_the_shorter(
     rows, query, k, data
 ):
-    matrix = np.stack([unit(*row) for row in rows])
+    matrix = np.stack([one(*row) for row in rows])
     among = data.draw(st.none() | st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
-    among = None if among is None else np.array(among)
-    found, scores = top_k(matrix, unit(*query), k, among)
-    exactly = [float((row.astype(np.float64) * unit(*query)).sum()) for row in matrix]
-    passing = [row for row in range(len(rows)) if among is None or among[row]]
+    among = None if among is None else np.flatnonzero(among)
+    found, scores = top_k(matrix, one(*query), k, among)
+    exactly = [float((row.astype(np.float64) * one(*query)).sum()) for row in matrix]
+    passing = range(len(rows)) if among is None else among.tolist()
     assert found.tolist() == sorted(passing, key=lambda row: (-exactly[row], row))[:k]
     assert scores.tolist() == [exactly[row] for row in found]
-    shorter, _ = top_k(matrix, unit(*query), max(1, k // 3), among)
+    shorter, _ = top_k(matrix, one(*query), max(1, k // 3), among)
     assert found[: len(shorter)].tolist() == shorter.tolist()
-
-
-@pytest.mark.parametrize("share", [None, 1, 0.5, 0.01, 0])
-def test_several_queries_together_are_answered_as_one_by_one(share):
-    rng = np.random.default_rng(0)
-    matrix, queries = (rng.integers(-2, 3, (rows, 6)) + 0.5 for rows in (500, 4))
-    matrix, queries = (
-        (one / np.linalg.norm(one, axis=1, keepdims=True)).astype(np.float32) for one in (matrix, queries)
-    )
-    among = None if share is None else rng.random(500) < share
-    together = top_k_each(matrix, queries, 20, among)
-    assert len(together) == 4
-    for (rows, scores), query in zip(together, queries, strict=True):
-        alone, exactly = top_k(matrix, query, 20, among)
-        assert (rows.tolist(), scores.tolist()) == (alone.tolist(), exactly.tolist())
 
 
 @pytest.mark.parametrize("share", [1, 0.5, 0.01])
@@ -59,9 +44,40 @@ def test_equal_vectors_tie_wherever_they_stand(share):
     noise[same] = noise[3]
     among = np.random.default_rng(1).random(1000) < share
     among[same] = True
-    rows, scores = top_k(noise, noise[3], 4, among)
+    rows, scores = top_k(noise, noise[3], 4, np.flatnonzero(among))
     assert rows.tolist() == same
     assert len(set(scores.tolist())) == 1
+
+
+@pytest.fixture(scope="module", params=["clusters", "everywhere", "line"])
+def many(request):
+    """Vectors in clusters of few directions, in all directions alike, and along one line."""
+    rng = np.random.default_rng(5)
+    noise = rng.standard_normal((20_000, 256)).astype(np.float32)
+    spread = {"clusters": 0.9 ** np.arange(256), "everywhere": np.ones(256), "line": 0.01 * np.ones(256)}
+    centres = 3 * rng.standard_normal((200, 256))[rng.integers(200, size=len(noise))]
+    vectors = (noise + (centres if request.param == "clusters" else 0)) * spread[request.param]
+    vectors[:, 0] += 2
+    vectors[700:740] = vectors[700]
+    return request.param, Vectors(unit(vectors))
+
+
+@pytest.mark.parametrize("share", [None, 0.5, 0.01])
+def test_a_first_look_at_some_directions_changes_no_answer(many, share):
+    name, vectors = many
+    rng = np.random.default_rng(6)
+    mask = None if share is None else rng.random(len(vectors.unit)) < share
+    among = None if mask is None else np.flatnonzero(mask)
+    noise = rng.standard_normal((12, 256)) / 16
+    near = [*vectors.unit[rng.integers(20_000, size=10)], vectors.unit[700], np.zeros(256)]
+    for query in unit(np.array(near) + np.linspace(0, 2, 12)[:, None] * noise):
+        for k in (1, 10, 64, 65):
+            right = top_k(vectors.unit, query, k, among)
+            assert [part.tolist() for part in vectors.nearest(query, k, mask)] == [
+                part.tolist() for part in right
+            ]
+    left = vectors._candidates(vectors._head, unit(noise[:1] + vectors.unit[5])[0], None)
+    assert (left is None) == (name != "clusters")
 
 
 @given(st.permutations(range(300)), st.integers(1, 400), st.integers(1, 400), st.integers(0, 40))

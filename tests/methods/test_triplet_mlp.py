@@ -187,3 +187,36 @@ def test_hubs_are_learned_from_the_training_rows_and_kept_in_the_state(features:
     again = TripletMLP.build(features.dims, options).eval()
     again.load_state_dict(method.state_dict())
     assert torch.equal(again.score(batch, batch), corrected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("text", ["all", "ingredients"])
+@pytest.mark.parametrize("members", [1, 2])
+def test_patches_and_words_add_up_to_the_embedding(text: str, members: int, features: Features) -> None:
+    torch.manual_seed(0)
+    method = TripletMLP.build(features.dims, {**SMALL, "text": text, "members": members})
+    method.prepare(features, features.rows("train", photo=True, text=True))
+    batch = features.batch(
+        features.rows("test", photo=True, complete=True), (*method.uses, "patches", "tokens")
+    )
+    method.eval()
+    for embedding, shares in (
+        (method.embed_image(batch), method.embed_patches(batch)),
+        (method.embed_recipe(batch), method.embed_words(batch)),
+    ):
+        assert torch.allclose(shares.sum(1), embedding, atol=1e-5)
+    outside = ~batch.words_mask | (False if text == "all" else batch.words_spans[..., 0] != 1)
+    assert (method.embed_words(batch)[outside] == 0).all()
+
+
+@torch.no_grad()
+def test_a_patch_has_the_share_of_what_the_perceptron_makes_of_it_alone(features: Features) -> None:
+    torch.manual_seed(0)
+    method = TripletMLP.build(features.dims, SMALL).eval()
+    batch = features.batch(features.rows("test", photo=True, complete=True)[:1], (*method.uses, "patches"))
+    shares, total = method.embed_patches(batch)[0], method.image_vectors(batch)[0]
+    alone = [
+        method.image_vectors(replace(batch, image=batch.patches[:, place]))[0] for place in range(len(shares))
+    ]
+    expected = (alone[0] - alone[1]) / len(shares) / total.norm()
+    assert torch.allclose(shares[0] - shares[1], expected, atol=1e-6)

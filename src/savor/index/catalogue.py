@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,11 @@ def create(path: Path, *, vectors: bool) -> None:
         connection.executescript(_SCHEMA + (_VECTORS if vectors else ""))
         connection.execute("INSERT INTO facts VALUES ('version', '\"0\"'), ('data', '[]')")
         connection.commit()
+    except sqlite3.Error as error:
+        raise VectorIndexError(
+            f"{path}: {FILE} cannot be made ({error}); see whether the disk has room; where fts5 is missing,"
+            " install a Python whose SQLite has it"
+        ) from error
     finally:
         connection.close()
 
@@ -141,17 +146,15 @@ class CatalogueIndex(FolderIndex):
         return table
 
     def _terms(self) -> tuple[Array, Array]:
-        """Return all pairs of a term and the position of a recipe with it, in the order of the terms."""
+        """Return all terms of all recipes, and of each the position of its recipe, `(terms,)` each."""
 
         def load() -> tuple[Array, Array]:
             rows = self._query(
                 "SELECT recipes.id, data, crc FROM recipes JOIN recipes_terms USING (row) ORDER BY recipes.id"
             )
-            lists = [np.frombuffer(self._checked(data, crc, name), "<i8") for name, data, crc in rows]
-            terms = np.concatenate([np.zeros(0, np.int64), *lists])
-            holders = np.repeat(np.arange(len(lists), dtype=np.int32), [len(one) for one in lists])
-            order = np.argsort(terms, kind="stable")
-            return terms[order], holders[order]
+            data = b"".join(self._checked(data, crc, name) for name, data, crc in rows)
+            numbers = [len(data) // 8 for _, data, _ in rows]
+            return np.frombuffer(data, "<i8"), np.repeat(np.arange(len(rows), dtype=np.int32), numbers)
 
         found: tuple[Array, Array] = self._of_version("terms", load)
         return found
@@ -165,26 +168,34 @@ class CatalogueIndex(FolderIndex):
         """Return which entries, in the order of their ids, a filter lets pass, `(n,)`; None for all."""
         if not where:
             return None
+
+        def load() -> Array:
+            passing = self._passing(table, where)
+            return passing[self._of_version("owners", self._owners)] if find == "photos" else passing[:-1]
+
         with self._reading():
             table = self._table
-            known = table.masks.get((find, where))
-            if known is None:
-                passing = self._passing(table, where)
-                owned = find == "photos"
-                known = passing[self._of_version("owners", self._owners)] if owned else passing[:-1]
-                table.remember((find, where), known)
-        return known
+            return table.masks.of((find, where), load)
 
     def _passing(self, table: Table, where: Filter) -> Array:
         """Return which recipes a filter lets pass, `(n + 1,)`; the last stands for one that is not listed."""
         passing = np.append(table.passing(where), where.passes(Facts()))
-        terms, holders = self._terms() if where.have or where.avoid else (np.zeros(0), np.zeros(0))
-        for term, wanted in [(term, True) for term in where.have] + [(term, False) for term in where.avoid]:
-            first, last = (np.searchsorted(terms, hashed(term), side) for side in ("left", "right"))
-            having = np.zeros(len(table), bool)
-            having[holders[first:last]] = True
-            passing[:-1] &= having == wanted
+        for term in where.have:
+            passing[:-1] &= self._having(table, term)
+        for term in where.avoid:
+            passing[:-1] &= ~self._having(table, term)
         return passing
+
+    def _having(self, table: Table, term: str) -> Array:
+        """Return which recipes have a term, `(n,)`."""
+
+        def load() -> Array:
+            terms, holders = self._terms()
+            having = np.zeros(len(table), bool)
+            having[holders[terms == hashed(term)]] = True
+            return having
+
+        return table.having.of(term, load)
 
     def _owners(self) -> Array:
         """Return the position of each photo's recipe, `(photos,)`; one behind the last for one not listed."""
@@ -363,4 +374,5 @@ def _compact(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_count")
     )
     if free > max(_FEW, pages // 2):
-        connection.execute("VACUUM")
+        with suppress(sqlite3.Error):  # no room for a copy, or someone reads: then another time
+            connection.execute("VACUUM")

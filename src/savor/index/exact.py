@@ -1,4 +1,4 @@
-"""The exact index: every vector is compared with the query; good to some hundred thousand entries.
+"""The exact index: the query is compared with all vectors in memory; good to some hundred thousand entries.
 
 Vectors, texts and facts are in one file, `entries.sqlite`, and change together: see `savor.index.catalogue`.
 Vectors are stored in float16 and held in float32.
@@ -16,7 +16,7 @@ import numpy as np
 from savor.index import EVERYTHING, Filter, Find, Match, catalogue
 from savor.index.catalogue import KEYS, CatalogueIndex, key_of, put_blobs
 from savor.index.folder import Array, Entries, damaged, stored
-from savor.index.ranking import top_k, top_k_each, unit
+from savor.index.ranking import Vectors, unit
 
 
 def create(path: Path, dim: int) -> dict[str, Any]:
@@ -30,6 +30,14 @@ def open(path: Path) -> ExactIndex:
     return ExactIndex(path)
 
 
+@dataclass(frozen=True)
+class _Vectors:
+    """All vectors of a list in the order of their ids, and to whom they belong."""
+
+    keys: list[tuple[str, str | None]]  # recipe, photo
+    rows: Vectors
+
+
 class ExactIndex(CatalogueIndex):
     """An index that keeps vectors in its catalogue and compares all of them."""
 
@@ -37,15 +45,8 @@ class ExactIndex(CatalogueIndex):
         """Return the k entries of largest cosine with a vector `(dim,)`, equal ones in order of their ids."""
         with self._reading():
             vectors, mask = self._vectors(find), self._mask(find, where)
-        return vectors.matches(*top_k(vectors.unit, query, k, mask))
-
-    def nearest_each(
-        self, find: Find, queries: Array, k: int, where: Filter = EVERYTHING
-    ) -> list[list[Match]]:
-        """Return for each row of `queries` `(b, dim)` what `nearest` returns."""
-        with self._reading():
-            vectors, mask = self._vectors(find), self._mask(find, where)
-        return [vectors.matches(*best) for best in top_k_each(vectors.unit, queries, k, mask)]
+        rows, scores = vectors.rows.nearest(query, k, mask)
+        return [Match(float(score), *vectors.keys[row]) for row, score in zip(rows, scores, strict=True)]
 
     def vector(self, recipe_id: str, photo_id: str | None = None) -> Array | None:
         """Return the stored vector of a recipe or photo, `(dim,)` float32, or None where it is not listed."""
@@ -64,7 +65,7 @@ class ExactIndex(CatalogueIndex):
             rows = self._query(
                 f"SELECT id, data, crc, {names} FROM {find}_vectors JOIN {find} USING (row) ORDER BY {order}"
             )
-            return _Vectors([row[3:] for row in rows], self._read([row[:3] for row in rows]))
+            return _Vectors([row[3:] for row in rows], Vectors(self._read([row[:3] for row in rows])))
 
         vectors: _Vectors = self._of_version(find, load)
         return vectors
@@ -80,15 +81,3 @@ class ExactIndex(CatalogueIndex):
     def _put_vectors(self, connection: sqlite3.Connection, find: Find, first: int, added: Entries) -> None:
         vectors = (vector.astype("<f2").tobytes() for vector in stored(added[find]))
         put_blobs(connection, f"{find}_vectors", first, vectors)
-
-
-@dataclass(frozen=True)
-class _Vectors:
-    """All vectors of a list in the order of their ids, and to whom they belong."""
-
-    keys: list[tuple[str, str | None]]  # recipe, photo
-    unit: Array
-
-    def matches(self, rows: Array, scores: Array) -> list[Match]:
-        """Return some rows with their scores as matches."""
-        return [Match(float(score), *self.keys[row]) for row, score in zip(rows, scores, strict=True)]

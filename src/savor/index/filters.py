@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from savor import diets
@@ -83,6 +84,7 @@ def normalised(text: str) -> str:
     return " ".join(_singular(word.casefold()) for word in _WORD.findall(text))
 
 
+@lru_cache(65_536)  # the words of recipes are few, and read again for each run of words and each line
 def _singular(word: str) -> str:
     if len(word) > 4 and word.endswith("ies"):
         return word[:-3] + "y"

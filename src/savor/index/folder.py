@@ -99,12 +99,6 @@ class FolderIndex(Folder, ABC):
     def nearest(self, find: Find, query: Array, k: int, where: Filter = EVERYTHING) -> list[Match]:
         """Return the k entries of largest cosine with a vector `(dim,)`, equal ones in order of their ids."""
 
-    def nearest_each(
-        self, find: Find, queries: Array, k: int, where: Filter = EVERYTHING
-    ) -> list[list[Match]]:
-        """Return for each row of `queries` `(b, dim)` what `nearest` returns."""
-        return [self.nearest(find, query, k, where) for query in queries]
-
     @abstractmethod
     def words(self, text: str, k: int, where: Filter = EVERYTHING) -> list[Match]:
         """Return the k recipes that words describe best (BM25), equal ones in order of their ids."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -50,6 +50,7 @@ from savor.index.folder import (
     write_manifest,
 )
 from savor.index.ranking import cosines, in_looks, unit
+from savor.index.recent import Recent
 
 TABLES, LOCK = "tables", "changing.lock"
 _BATCH = 10_000  # entries written at a time
@@ -113,16 +114,8 @@ class _View:
         for find in LISTS:
             self.tables[find] = database.open_table(find)
             self.tables[find].checkout(manifest["tables"][find])
-        self.records: dict[tuple[str, str | None], Record | None] = {}
-        self.kept: dict[Any, Any] = {}
-
-    def keep(self, key: Any, load: Callable[[], Any]) -> Any:
-        """Return what is kept under a name, or load it; the oldest is forgotten."""
-        if key not in self.kept:
-            while len(self.kept) >= _NAMES:
-                self.kept.pop(next(iter(self.kept)), None)
-            self.kept[key] = load()
-        return self.kept[key]
+        self.records: Recent[Record | None] = Recent(2 * _RECORDS)  # by the ids of recipe and photo
+        self.answers: Recent[Any] = Recent(_NAMES)
 
 
 class LanceIndex(FolderIndex):
@@ -166,7 +159,7 @@ class LanceIndex(FolderIndex):
         if not where:
             return int(view.manifest["counts"][find])
         condition = _condition(where)
-        return int(view.keep((find, where), lambda: view.tables[find].count_rows(condition)))
+        return int(view.answers.of((find, where), lambda: view.tables[find].count_rows(condition)))
 
     def nearest(self, find: Find, query: Array, k: int, where: Filter = EVERYTHING) -> list[Match]:
         """Return the k entries of largest cosine with a vector `(dim,)`, equal ones in order of their ids.
@@ -224,7 +217,7 @@ class LanceIndex(FolderIndex):
             ids, titles, minutes = self._scan(view, "recipes", ["id", "title", "minutes"], _condition(where))
             return [ids[place] for place in browsing_order(ids, titles, minutes, order)]
 
-        found: list[str] = view.keep((order, where), load)[offset : offset + limit]
+        found: list[str] = view.answers.of((order, where), load)[offset : offset + limit]
         self._prefetch(view, found)
         return found
 
@@ -236,7 +229,7 @@ class LanceIndex(FolderIndex):
             categories, sources = self._scan(view, "recipes", ["category", "source"])
             return {"categories": tally(categories), "sources": tally(sources)}
 
-        facets: Facets = view.keep("facets", load)
+        facets: Facets = view.answers.of("facets", load)
         return facets
 
     def contents(self) -> dict[str, str]:
@@ -272,12 +265,14 @@ class LanceIndex(FolderIndex):
         return [found.get(key) for key in keys]
 
     def _record(self, recipe_id: str, photo_id: str | None = None) -> Record | None:
-        view, key = self._view, (recipe_id, photo_id)
-        if key not in view.records:
+        view = self._view
+
+        def load() -> Record | None:
             find: Find = "recipes" if photo_id is None else "photos"
             (found,) = self._scan(view, find, ["record"], _is(recipe_id, photo_id))
-            self._remember(view, key, json.loads(found[0]) if found else None)
-        return view.records[key]
+            return dict(json.loads(found[0])) if found else None
+
+        return view.records.of((recipe_id, photo_id), load)
 
     def _prefetched(self, view: _View, matches: list[Match]) -> list[Match]:
         self._prefetch(view, [match.recipe_id for match in matches])
@@ -285,19 +280,14 @@ class LanceIndex(FolderIndex):
 
     def _prefetch(self, view: _View, recipe_ids: Sequence[str]) -> None:
         """Read the records of recipes that are about to be asked for, all at once."""
-        missing = [name for name in dict.fromkeys(recipe_ids) if (name, None) not in view.records]
+        missing = [name for name in recipe_ids if (name, None) not in view.records]
         for start in range(0, min(len(missing), _RECORDS), _NAMES):
             names = missing[start : start + _NAMES]
             found = dict(
                 zip(*self._scan(view, "recipes", ["id", "record"], _among("id", names)), strict=True)
             )
             for name in names:
-                self._remember(view, (name, None), json.loads(found[name]) if name in found else None)
-
-    def _remember(self, view: _View, key: tuple[str, str | None], record: Record | None) -> None:
-        while len(view.records) >= 2 * _RECORDS:
-            view.records.pop(next(iter(view.records)), None)
-        view.records[key] = record
+                view.records.put((name, None), json.loads(found[name]) if name in found else None)
 
     def _scan(
         self, view: _View, find: Find, columns: list[str], condition: str | None = None

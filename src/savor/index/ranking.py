@@ -18,6 +18,11 @@ _SETTLED = (
     64  # entries that a first look settles; it takes twice as many, and later looks eight times as many
 )
 _FEW = 16  # of so many rows one passes a filter: then copying those is cheaper than multiplying all
+_MANY = 20_000  # rows, from which on a first look at some directions pays
+_DIRECTIONS = 96  # of the vectors, those along which they differ most
+_SAMPLE = 20_000  # rows that tell these directions
+_DEVIATIONS = 6.0  # standard deviations of what the other directions add to a product
+_CANDIDATES = 12  # of so many rows one may be left by the first look; otherwise all are multiplied
 
 
 def unit(vectors: Array) -> Array:
@@ -47,55 +52,77 @@ def top_k(vectors: Array, query: Array, k: int, among: Array | None = None) -> t
         vectors: unit rows `(n, dim)`.
         query: unit vector `(dim,)`.
         k: how many; all where there are fewer.
-        among: which rows may be an answer, `(n,)` bool; None for all.
+        among: the rows that may be an answer, ascending; None for all.
 
     >>> rows, scores = top_k(np.eye(3, dtype=np.float32), np.array([0, 0, 1], np.float32), 2)
     >>> rows.tolist(), scores.tolist()
     ([2, 0], [1.0, 0.0])
     """
-    rows, some = _asked(vectors, among)
-    return _best(vectors, some @ query.astype(np.float32), query, k, rows, among)
-
-
-def top_k_each(
-    vectors: Array, queries: Array, k: int, among: Array | None = None
-) -> list[tuple[Array, Array]]:
-    """Return for each row of `queries` `(b, dim)` what `top_k` returns, with one product for all of them.
-
-    The vectors are read from memory once instead of b times, which is what a product takes its time for.
-    """
-    import torch  # whose product of a tall matrix and a slim one is twice as fast as NumPy's
-
-    rows, some = _asked(vectors, among)
-    near = torch.from_numpy(queries.astype(np.float32)) @ torch.from_numpy(some).T
-    return [
-        _best(vectors, one, query, k, rows, among) for one, query in zip(near.numpy(), queries, strict=True)
-    ]
-
-
-def _asked(vectors: Array, among: Array | None) -> tuple[Array | None, Array]:
-    """Return which rows are multiplied, None for all, and these rows."""
-    rows = None if among is None else np.flatnonzero(among)
-    if rows is None or len(rows) >= len(vectors) / _FEW:
-        return None, vectors
-    return rows, vectors[rows]
-
-
-def _best(
-    vectors: Array, near: Array, query: Array, k: int, rows: Array | None, among: Array | None
-) -> tuple[Array, Array]:
-    """Return the k best of the rows, whose products with the query are `near`, up to rounding."""
-    if rows is None and among is not None:
-        rows = np.flatnonzero(among)
-        near = near[rows]
+    short = query.astype(np.float32)
+    if among is not None and len(among) < len(vectors) / _FEW:
+        near = vectors[among] @ short
+    else:
+        near = vectors @ short if among is None else (vectors @ short)[among]
     k = min(k, len(near))
     if k == 0:
         return np.arange(0), np.zeros(0)
-    places = np.flatnonzero(near >= np.partition(near, len(near) - k)[len(near) - k] - _ERROR)
-    found = places if rows is None else rows[places]
-    scores = cosines(vectors[found], query)
-    best = np.lexsort((found, -scores))[:k]
-    return found[best], scores[best]
+    places = np.flatnonzero(near >= _largest(near, k) - _ERROR)
+    rows = places if among is None else among[places]
+    scores = cosines(vectors[rows], query)
+    best = np.lexsort((rows, -scores))[:k]
+    return rows[best], scores[best]
+
+
+def _largest(values: Array, k: int) -> float:
+    """Return the k-th largest of some values."""
+    return float(np.partition(values, len(values) - k)[len(values) - k])
+
+
+class Vectors:
+    """Unit rows to be compared with queries; of many, most are passed over after a look at some directions.
+
+    In the basis of their principal directions a product is the sum of what the first ones add, which is
+    computed for all rows, and of the rest, which is nearly normal with a known deviation. A row that could
+    not reach the best with six of those is no candidate; the candidates are compared in full. Where the
+    vectors spread in all directions alike that leaves too many, and all rows are compared in full.
+
+    Args:
+        unit: unit rows `(n, dim)` float32.
+    """
+
+    def __init__(self, unit: Array) -> None:
+        self.unit = unit
+        self._head: Array | None = None
+        if len(unit) >= _MANY and unit.shape[1] > 2 * _DIRECTIONS:
+            sample = unit[:: -(-len(unit) // _SAMPLE)]
+            self._mean = sample.mean(0)
+            variances, directions = np.linalg.eigh(np.cov(sample, rowvar=False).astype(np.float64))
+            self._variances = np.maximum(variances[::-1], 0)
+            self._directions = np.ascontiguousarray(directions[:, ::-1].astype(np.float32))
+            self._head = (unit - self._mean) @ self._directions[:, :_DIRECTIONS]
+
+    def nearest(self, query: Array, k: int, mask: Array | None = None) -> tuple[Array, Array]:
+        """Return rows and scores of the k nearest that a mask `(n,)` lets pass, as `top_k` does."""
+        among = None if mask is None else np.flatnonzero(mask)
+        number = len(self.unit) if among is None else len(among)
+        if self._head is not None and k <= _SETTLED and number >= len(self.unit) / _FEW:
+            candidates = self._candidates(self._head, query.astype(np.float32), among)
+            among = among if candidates is None else candidates
+        return top_k(self.unit, query, k, among)
+
+    def _candidates(self, head: Array, query: Array, among: Array | None) -> Array | None:
+        """Return the rows that may be among the best `_SETTLED`, or None where these would be too many."""
+        along = query @ self._directions
+        near = head @ along[:_DIRECTIONS] + self._mean @ query
+        near = near if among is None else near[among]
+        first = np.argpartition(near, len(near) - 4 * _SETTLED)[-4 * _SETTLED :]
+        rows = first if among is None else among[first]
+        reached = _largest(self.unit[rows] @ query, _SETTLED)
+        rest = np.sqrt(self._variances[_DIRECTIONS:] @ along[_DIRECTIONS:].astype(np.float64) ** 2)
+        places = np.flatnonzero(near >= reached - _DEVIATIONS * rest - _ERROR)
+        if len(places) > len(head) / _CANDIDATES:
+            return None
+        return places if among is None else among[places]
 
 
 def in_looks(look: Callable[[int], tuple[list[Match], bool]], k: int) -> list[Match]:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from savor.index import Facets, Filter, Find, Order
+from savor.index import Facets, Filter, Order
 from savor.index.columns import browsing_order, tally
+from savor.index.recent import Recent
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_MASKS = 64  # filters whose recipes are remembered
+_MASKS = 64  # filters and terms whose recipes are remembered
 
 
 class Table:
@@ -27,17 +28,12 @@ class Table:
         columns = list(zip(*rows, strict=True)) if rows else [()] * 6
         self.rows = np.array(columns[0], np.int64)
         self.ids, self.titles, self.categories, self.sources, self.minutes = map(list, columns[1:])
-        self.masks: dict[tuple[Find, Filter], Array] = {}
+        self.masks: Recent[Array] = Recent(_MASKS)  # by the list and the filter
+        self.having: Recent[Array] = Recent(_MASKS)  # by the term
         self._orders: dict[Order, Array] = {}
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def remember(self, key: tuple[Find, Filter], mask: Array) -> None:
-        """Keep what a filter lets pass, and forget the oldest."""
-        while len(self.masks) >= _MASKS:
-            del self.masks[next(iter(self.masks))]
-        self.masks[key] = mask
 
     def passing(self, where: Filter) -> Array:
         """Return which recipes meet the conditions that are no terms, `(n,)`."""

@@ -383,6 +383,19 @@ def unit_by_member(vectors: Tensor, members: int) -> Tensor:
     return torch.as_tensor(unit(own).flatten(1) / members**0.5)
 
 
+def scaled_by_member(shares: Tensor, total: Tensor, members: int) -> Tensor:
+    """Scale shares `(b, n, d)` of vectors `(b, d)` as `unit_by_member` scales those."""
+    own = (members, total.shape[1] // members)
+    lengths = total.view(len(total), *own).norm(dim=-1).clamp(min=1e-12)
+    scale = lengths.reciprocal()[:, None, :, None] / members**0.5
+    return torch.as_tensor((shares.view(*shares.shape[:2], *own) * scale).flatten(2))
+
+
+def even(vectors: Tensor, mask: Tensor) -> Tensor:
+    """Share vectors out evenly over the unmasked places, `(b, d), (b, n) -> (b, n, d)`."""
+    return vectors[:, None] * (mask / mask.sum(1, keepdim=True).clamp(min=1))[..., None]
+
+
 def at_least(least: float, **options: float) -> None:
     """Check that options are not too small.
 

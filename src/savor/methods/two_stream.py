@@ -17,8 +17,10 @@ from savor.methods.base import (
     above_zero,
     at_least,
     dropouts,
+    even,
     mean_over_members,
     photo_vectors,
+    scaled_by_member,
     unit_by_member,
 )
 from savor.recipe import PARTS
@@ -188,7 +190,7 @@ class TwoStream(Method):
         if self.whole is not None:
             total = total + self.whole.image_vectors(batch)
         shares = shares + even(total - shares.sum(1), torch.ones_like(weights, dtype=torch.bool))
-        return self._scaled(shares, total)
+        return scaled_by_member(shares, total, self.members)
 
     def embed_words(self, batch: Batch) -> Tensor:
         """Return each word piece's share of the recipe's embedding, `(b, w, members dim)`.
@@ -200,14 +202,7 @@ class TwoStream(Method):
         total = self.recipe_tower.embed(batch, states, weights)
         if self.whole is not None:
             total = total + self.whole.recipe_vectors(batch)
-        return self._scaled(shares + even(total - shares.sum(1), weights > 0), total)
-
-    def _scaled(self, shares: Tensor, total: Tensor) -> Tensor:
-        """Scale shares `(b, n, d)` of vectors `(b, d)` as those are scaled to become an embedding."""
-        own = (self.members, total.shape[1] // self.members)
-        lengths = total.view(len(total), *own).norm(dim=-1).clamp(min=1e-12)
-        scale = lengths.reciprocal()[:, None, :, None] / self.members**0.5
-        return torch.as_tensor((shares.view(*shares.shape[:2], *own) * scale).flatten(2))
+        return scaled_by_member(shares + even(total - shares.sum(1), weights > 0), total, self.members)
 
     def self_attention(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the pooling weights of word pieces `(b, w)` and of patches `(b, p)`; rows sum to 1."""
@@ -333,11 +328,6 @@ class TextStream(nn.Module):
         for part, fc in zip(self.parts, self.fcs, strict=True):
             total = total + (weights * self._inside(batch, part))[..., None] * fc(states)
         return total
-
-
-def even(vectors: Tensor, mask: Tensor) -> Tensor:
-    """Share vectors out evenly over the unmasked places, `(b, d), (b, n) -> (b, n, d)`."""
-    return vectors[:, None] * (mask / mask.sum(1, keepdim=True).clamp(min=1))[..., None]
 
 
 def places(rows: int, columns: int) -> Tensor:

@@ -61,14 +61,13 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         encoding = Worker(min(cores(), ENCODERS), observe=metrics.batch)
-        comparing = Worker(observe=metrics.batch)
-        library = Library(settings, encoding, comparing)
+        library = Library(settings, encoding)
         jobs, maps = Jobs(library), Maps()
         explaining = threading.BoundedSemaphore(settings.limits.explanations)
         app.state.service = Service(settings, library, Queries(), jobs, maps, metrics, explaining)
         library.start()
         yield
-        for part in (library, jobs, maps, encoding, comparing):
+        for part in (library, jobs, maps, encoding):
             await run_in_threadpool(part.close)
 
     # The pages that FastAPI offers for the description load their scripts from elsewhere.

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from savor.errors import SavorError
-from savor.index import EVERYTHING, open_index
 from savor.server.problems import Problem
 
 if TYPE_CHECKING:
     from savor.encoders import ImageEncoder, TextEncoder
-    from savor.index import Array, Filter, Find, Index, Match
+    from savor.index import Array, Find, Index
     from savor.index.embedding import Embedder
     from savor.search import Searcher
     from savor.server.batching import Worker
@@ -38,11 +37,10 @@ class Library:
     Args:
         settings: where the index is, and who may write to it.
         encoding: the threads in which photos and texts are encoded.
-        comparing: the thread in which their vectors are compared with those of the index.
     """
 
-    def __init__(self, settings: Settings, encoding: Worker, comparing: Worker) -> None:
-        self.settings, self._encoding, self._comparing = settings, encoding, comparing
+    def __init__(self, settings: Settings, encoding: Worker) -> None:
+        self.settings, self._encoding = settings, encoding
         self.path = settings.index
         self.state: Literal["starting", "ready", "failed"] = "starting"
         self.failure = ""
@@ -151,11 +149,15 @@ class Library:
     def _opened(self, embedder: Embedder | None = None) -> Searcher:
         """Open the index and touch all that a first search would otherwise wait for."""
         import torch
+        from threadpoolctl import threadpool_limits
 
         from savor.search import Searcher
 
-        torch.set_num_threads(1)  # see `savor.server.batching`
-        searcher = Searcher(cast("Index", _SharingIndex(open_index(self.path), self._comparing)))
+        # Requests run side by side, see `savor.server.batching`; threads within them would wait for each
+        # other, and those of NumPy's products wait by spinning.
+        torch.set_num_threads(1)
+        threadpool_limits(1, "blas")
+        searcher = Searcher(self.path)
         if embedder is None or embedder.run.fingerprint != searcher.index.manifest["run"]:
             embedder = _sharing(searcher.embedder, self._encoding)
         searcher.embedder = embedder
@@ -222,31 +224,3 @@ def _sharing(embedder: Embedder, worker: Worker) -> Embedder:
             )
 
     return Sharing(embedder.run, embedder.grid)
-
-
-class _SharingIndex:
-    """An index that compares together what several threads look for.
-
-    A single query is treated as several are: NumPy's product for one wakes threads that then spin for longer
-    than it takes.
-    """
-
-    def __init__(self, index: Index, worker: Worker) -> None:
-        self._index, self._worker = index, worker
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._index, name)
-
-    def nearest(self, find: Find, query: Array, k: int, where: Filter = EVERYTHING) -> list[Match]:
-        """Return what the index itself returns."""
-        import numpy as np
-        import torch
-
-        def work(asked: Sequence[tuple[Array, int]]) -> list[list[Match]]:
-            torch.set_num_threads(1)  # a number that counts for the calling thread, where MKL is concerned
-            queries, most = np.stack([one for one, _ in asked]), max(number for _, number in asked)
-            found = self._index.nearest_each(find, queries, most, where)
-            return [matches[:number] for matches, (_, number) in zip(found, asked, strict=True)]
-
-        matches: list[Match] = self._worker.do(("nearest", find, where), work, (query, k))
-        return matches

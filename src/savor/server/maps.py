@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,13 +76,13 @@ class Maps:
 def _computed(index: Index, version: str) -> Plan:
     ids = index.listed(limit=index.count("recipes"), order="id")
     ids = ids[:: -(-len(ids) // MOST) or 1]
-    kind, points = place([index.vector(one) for one in ids])
+    kind, points = place(index.vectors([(one, None) for one in ids]))
     plan = {"version": version, "kind": kind, "ids": ids, "xy": points.round(4).tolist()}
     _keep(index, plan)
     return plan
 
 
-def place(vectors: list[Any]) -> tuple[str, Array]:
+def place(vectors: Sequence[Any]) -> tuple[str, Array]:
     """Lay n vectors out in the unit square, `(n, 2)`: by their neighbours, or many by their spread."""
     import numpy as np
 

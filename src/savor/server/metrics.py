@@ -28,7 +28,7 @@ class Metrics:
         )
         self._batches = Histogram(
             "savor_batch_items",
-            "Photos, recipes or queries that shared a call.",
+            "Photos or texts encoded in one call.",
             ("kind",),
             buckets=ITEMS,
             registry=self.registry,
@@ -43,8 +43,8 @@ class Metrics:
         self._seconds.labels(route).observe(seconds)
 
     def batch(self, kind: Hashable, count: int) -> None:
-        """Count a call that several may have shared; a kind of several parts is named by its first."""
-        self._batches.labels(str(kind[0] if isinstance(kind, tuple) else kind)).observe(count)
+        """Count a call that several may have shared."""
+        self._batches.labels(str(kind)).observe(count)
 
     def entries(self, recipes: int, photos: int) -> None:
         """Note the size of the index."""
