@@ -25,8 +25,9 @@ from savor.importing import (
     table,
     tandoor,
 )
+from savor.importing.archives import Limits
 from savor.importing.base import Found, Skipped, attempt
-from savor.importing.files import File, Limits, Source, open_source
+from savor.importing.files import File, Source, open_source
 
 FORMATS = (
     "saved pages with schema.org recipes (JSON-LD or microdata), Nextcloud Cookbook, Mealie (exports and "
@@ -72,22 +73,29 @@ def find(path: Path, limits: Limits | None = None, exclude: Path | None = None) 
     if exclude is not None and path.resolve() == exclude.resolve():
         raise DataError(f"{path} is the source and --out as well; give another folder with --out")
     source = open_source(path, limits, exclude.resolve() if exclude else None)
-    prefix = "" if list(source.files) == [source.name] else source.name + "/"
+    single = source.files.get(source.name) if path.is_file() else None
+    prefix = "" if single else source.name + "/"
     yield from (replace(one, source=prefix + one.source) for one in source.skipped)
-    for file in list(source.files.values()):
-        for one in attempt(file.path, None, lambda: _read(file, source, limits)):  # noqa: B023
-            yield replace(one, source=prefix + one.source)
+    try:
+        for file in [single] if single else list(source.files.values()):
+            for one in attempt(file.path, None, lambda: _read(file, source, limits)):  # noqa: B023
+                yield replace(one, source=prefix + one.source)
+    finally:
+        source.close()
 
 
 def _read(file: File, source: Source, limits: Limits) -> Iterator[Found | Skipped]:
     head = file.head()
-    if (
-        head.startswith(_PHOTOS)
-        or head[:4] == b"RIFF"
-        or head[4:8] == b"ftyp"
-        or _PAGE_PARTS.search(file.path)
-    ):
+    if head.startswith(_PHOTOS) or head[:4] == b"RIFF" or head[4:8] == b"ftyp":
         return
+    if _PAGE_PARTS.search(file.path):  # a recipe all the same if it is one, and else nothing to speak of
+        if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b"<", b"\x1f"):
+            yield from (one for one in _read_known(file, head, source, limits) if isinstance(one, Found))
+        return
+    yield from _read_known(file, head, source, limits)
+
+
+def _read_known(file: File, head: bytes, source: Source, limits: Limits) -> Iterator[Found | Skipped]:
     for magic, reason in _KNOWN_ELSE:
         if head.startswith(magic):
             yield Skipped(file.path, reason)
@@ -130,6 +138,8 @@ def decoded(data: bytes) -> str | None:
         return data.decode("utf-16-le", "replace")
     if b"\0" in data[:4096]:
         return None
+    if b"\0" in data:  # a slip of an old application, not a binary file
+        data = data.replace(b"\0", b"")
     said = re.search(rb"<meta[^>]+charset=[\"']?([\w-]+)", data[:4096], re.I)
     for encoding in ("utf-8", said[1].decode("ascii", "replace") if said else "", "cp1252"):
         try:
