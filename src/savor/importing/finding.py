@@ -21,6 +21,7 @@ from savor.importing import (
     mela,
     paprika,
     plain,
+    recipe_keeper,
     schema_org,
     table,
     tandoor,
@@ -30,9 +31,10 @@ from savor.importing.base import Found, Skipped, attempt
 from savor.importing.files import File, Source, open_source
 
 FORMATS = (
-    "saved pages with schema.org recipes (JSON-LD or microdata), Nextcloud Cookbook, Mealie (exports and "
-    "backups), Tandoor, Paprika, Mela, Copy Me That, Plan to Eat, My Recipe Box, Markdown (Chowdown, Hugo, "
-    "Jekyll), Cooklang, and tables (CSV) with a title and ingredients or steps"
+    "saved pages with schema.org recipes (JSON-LD, microdata or RDFa), Nextcloud Cookbook, Mealie (exports "
+    "and backups), Tandoor, Paprika, Mela, Copy Me That, Recipe Keeper, Plan to Eat, My Recipe Box, Markdown "
+    "(Chowdown, Hugo, Jekyll), Cooklang, texts with headed parts, and tables (CSV) with a title and "
+    "ingredients or steps"
 )
 _Reader = Callable[[Any, File, Source], Iterator[Found | Skipped]]
 # The narrow forms first: nearly everything is a recipe of the last kind as well.
@@ -45,7 +47,11 @@ _JSON: tuple[tuple[Callable[[Any], bool], _Reader], ...] = (
     (mela.recognises, mela.read),
     (plain.recognises, plain.read),
 )
-_PHOTOS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\1\0", b"8BPS")
+_PAGES: tuple[tuple[Callable[[str], bool], _Reader], ...] = (
+    (copy_me_that.recognises, copy_me_that.read),
+    (recipe_keeper.recognises, recipe_keeper.read),
+)
+_PHOTOS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\1\0", b"8BPS")
 # What a saved page or the source of a web site brings along; no recipe was ever in one of these.
 _PAGE_PARTS = re.compile(
     r"\.(?:js|mjs|css|s[ac]ss|less|map|woff2?|ttf|eot|otf|svg|ico|xml|rss|lock|download)$", re.I
@@ -87,6 +93,8 @@ def find(path: Path, limits: Limits | None = None, exclude: Path | None = None) 
 def _read(file: File, source: Source, limits: Limits) -> Iterator[Found | Skipped]:
     head = file.head()
     if head.startswith(_PHOTOS) or head[:4] == b"RIFF" or head[4:8] == b"ftyp":
+        return
+    if head[:2] == b"BM" and head[6:10] == bytes(4):  # a BMP, and not a text about a BMT sandwich
         return
     if _PAGE_PARTS.search(file.path):  # a recipe all the same if it is one, and else nothing to speak of
         if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b"<", b"\x1f"):
@@ -154,7 +162,7 @@ def _read_text(page: str, file: File, source: Source) -> Iterator[Found | Skippe
     if start in "{[" and (documents := _documents(page)) is not None:
         yield from _read_json(documents, file, source)
     elif start == "<":
-        reader = copy_me_that.read if copy_me_that.recognises(page) else schema_org.read_page
+        reader = next((read for test, read in _PAGES if test(page)), schema_org.read_page)
         yield from reader(page, file, source)
     elif table.recognises(page):
         yield from table.read(page, file, source)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from savor.importing import text
-from savor.importing.base import Found, Picture, Skipped, absent_photo, digest, without_photos
+from savor.importing.base import Found, Picture, Skipped, absent_photo, digest, embedded, without_photos
 from savor.importing.files import File, Source
 from savor.recipe import Recipe, Section
 
@@ -111,7 +111,7 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
     except (ValueError, RecursionError) as error:
         yield Skipped(file.path, f"its front matter cannot be read: {error}")
         return
-    fields = {_folded(key): value for key, value in fields.items()}
+    fields = {folded(key): value for key, value in fields.items()}
     written = _written(body)
     ingredients = _front_ingredients(_field(fields, "ingredients")) or written["ingredients"]
     steps = _front_steps(_field(fields, "steps")) or written["steps"]
@@ -121,12 +121,19 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
     if not ingredients and not steps:
         yield Skipped(file.path, "neither ingredients nor steps are marked in it")
         return
-    title = text.clean(_field(fields, "title")) or written["title"] or posixpath.splitext(file.path)[0]
+    title = text.clean(_field(fields, "title")) or written["title"] or _name(file.path)
     recipe = recipe_of(fields, title, ingredients, steps, written["notes"])
-    names = [*image_names(_field(fields, "image")), *_body_images(body)]
+    names = [*photo_names(fields), *_body_images(body)]
     photos, absent = photos_named(names, file, source)
     key = digest("markdown", source.name, file.path)
     yield Found(file.path, recipe, key, without_photos(page), ".md", photos, absent)
+
+
+def _name(path: str) -> str:
+    """Return the name of a file, of its folder where every file is called the same."""
+    stem = posixpath.splitext(posixpath.basename(path))[0]
+    folder = posixpath.basename(posixpath.dirname(path))
+    return folder if stem.lower() in ("index", "_index", "readme") and folder else stem
 
 
 def recipe_of(
@@ -155,11 +162,26 @@ def _note(value: Any) -> str:
 
 
 def photos_named(names: list[str], file: File, source: Source) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
-    """Return the photos a text names, and a remark if none of them is there."""
-    photos = {picture.name: picture for name in names if (picture := source.photo(name, file.path))}
-    if photos or not names:
-        return tuple(photos.values()), ()
-    return (), (absent_photo(names[0]),)
+    """Return the photos a text names, and a remark on those that are not there.
+
+    Of a photo on the web nothing is said where the source holds another: it is mostly the same one.
+    """
+    photos: dict[str, Picture] = {}
+    absent: list[str] = []
+    for index, name in enumerate(names, start=1):
+        if name.startswith("data:"):
+            photos[name] = embedded(index, name)
+        elif picture := source.photo(name, file.path):
+            photos[picture.name] = picture
+        else:
+            absent.append(name)
+    said = [absent_photo(name) for name in absent if not photos or "://" not in name]
+    return tuple(photos.values()), tuple(said[:1] if not photos else said)
+
+
+def photo_names(fields: Mapping[str, Any]) -> list[str]:
+    """Return the photos that front matter names."""
+    return list(dict.fromkeys(name for key in _KEYS["image"] for name in image_names(fields.get(key))))
 
 
 def image_names(value: Any) -> list[str]:
@@ -174,7 +196,8 @@ def image_names(value: Any) -> list[str]:
     return []
 
 
-def _folded(key: Any) -> str:
+def folded(key: Any) -> str:
+    """Return a key in lower case without punctuation."""
     return re.sub(r"[\W_]", "", str(key)).lower()
 
 
@@ -239,12 +262,10 @@ def _components(
             ):
                 continue
             inner, _ = front_matter(part.read().decode("utf-8", "replace"))
-            folded = {_folded(key): value for key, value in inner.items()}
-            head = Section(text.clean(folded.get("title")) or name)
-            ingredients, steps = (
-                _front_ingredients(_field(folded, "ingredients")),
-                _front_steps(_field(folded, "steps")),
-            )
+            found = {folded(key): value for key, value in inner.items()}
+            head = Section(text.clean(found.get("title")) or name)
+            ingredients = _front_ingredients(_field(found, "ingredients"))
+            steps = _front_steps(_field(found, "steps"))
             yield [head, *ingredients] if ingredients else [], [head, *steps] if steps else []
             break
 

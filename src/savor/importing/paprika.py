@@ -7,13 +7,11 @@ ending in a colon is a heading.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from savor.importing import text
-from savor.importing.base import Found, Picture, Skipped, digest, raw_json
+from savor.importing.base import Found, Picture, Skipped, digest, embedded, raw_json
 from savor.importing.files import File, Source
-from savor.importing.schema_org import data_address
 from savor.recipe import Recipe
 
 
@@ -63,4 +61,4 @@ def _photos(document: dict[str, Any]) -> Iterator[Picture]:
     )
     for index, data in enumerate([document.get("photo_data"), *added], start=1):
         if isinstance(data, str) and data:
-            yield Picture(f"{index} in the file", partial(data_address, data))
+            yield embedded(index, data)

@@ -6,18 +6,14 @@ writes section titles as lines that begin with `##`.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 import posixpath
 import re
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from savor.importing import text
-from savor.importing.base import Found, Picture, Skipped, absent_photo, digest, raw_json
+from savor.importing.base import Found, Picture, Skipped, absent_photo, digest, embedded, raw_json
 from savor.importing.files import File, Source
 from savor.recipe import Recipe, Section
 
@@ -260,7 +256,7 @@ def _photos(node: dict[str, Any], file: File, source: Source) -> tuple[list[Pict
     photos, absent = [], []
     for index, name in enumerate(dict.fromkeys(_image_names(node.get("image"))), start=1):
         if name.startswith("data:"):
-            photos.append(Picture(f"{index} in the file", partial(data_address, name)))
+            photos.append(embedded(index, name))
         elif (picture := source.photo(name, file.path)) is not None:
             photos.append(picture)
         else:
@@ -278,21 +274,6 @@ def _image_names(value: Any) -> Iterator[str]:
             yield from _image_names(item)
     elif isinstance(value, dict):
         yield from _image_names(value.get("url") or value.get("contentUrl") or value.get("@id"))
-
-
-def data_address(address: str) -> bytes:
-    """Return the bytes inside a `data:` address or a bare base64 text.
-
-    Raises:
-        ValueError: it is not base64.
-    """
-    head, comma, body = address.partition(",")
-    if comma and head.startswith("data:") and "base64" not in head:
-        return unquote_to_bytes(body)
-    try:
-        return base64.b64decode((body if comma else head).strip(), validate=False)
-    except binascii.Error as error:
-        raise ValueError(f"the base64 text of the photo is damaged ({error})") from error
 
 
 def _address(page: str) -> str:
