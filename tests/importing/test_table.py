@@ -53,7 +53,11 @@ def test_plan_to_eat(found):
     assert recipe.instructions == ("Heat.", "Fill.")
     assert (recipe.category, recipe.tags) == ("Dinner", ("quick", "cheap", "Mexican", "Beans"))
     assert dict(recipe.times) == {"prep": "10 min", "cook": "20 min", "total": "30 min"}
-    assert (recipe.source, recipe.servings, recipe.notes) == ("https://example.org/t", "4", "Crisp.")
+    assert (recipe.source, recipe.servings, recipe.notes) == (
+        "https://example.org/t",
+        "4",
+        "Crisp.\n\nSource: Eve",
+    )
     assert "not downloaded" in one.remarks[0]
 
 
@@ -97,7 +101,7 @@ def test_bad_rows_are_named_and_the_others_read(tmp_path):
     results = list(find(path))
     assert [one.recipe.title for one in results if isinstance(one, Found)] == ["A", "D", "E"]
     (bad,) = [one for one in results if isinstance(one, Skipped)]
-    assert bad.source == "a.csv row 2"
+    assert bad.source == "a.csv row 2 ('B')"
     assert "separator" in bad.reason
 
 

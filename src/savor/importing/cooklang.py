@@ -18,7 +18,7 @@ from savor.recipe import Section
 
 # A name of several words ends in braces, a name of one word may do without them.
 _MARKED = re.compile(
-    r"(?<![\w@])([@#~])[?+&!-]*(?:([^@#~{}\n]*?)\{([^{}\n]*)\}(?:\(([^()\n]*)\))?|([\w'’-]+))"
+    r"(?<![\w@])([@#~])[?+&!-]*(\([=~\d]+\))?(?:([^@#~{}\n]*?)\{([^{}\n]*)\}(?:\(([^()\n]*)\))?|([\w'’-]+))"
 )
 _INGREDIENT = re.compile(r"(?<!\w)@[^@#~{}\n]*\{[^{}\n]*\}")
 _META = re.compile(r"(?m)^>>[ \t]*([^:\n]+):[ \t]*(.*)$")
@@ -93,8 +93,8 @@ def _without_empty(lines: list[str]) -> list[str]:
 
 
 def _ingredient(match: re.Match[str]) -> str:
-    kind, name, amount, remark, word = match.groups()
-    if kind != "@":
+    kind, step, name, amount, remark, word = match.groups()
+    if kind != "@" or step:  # what an earlier step made is no ingredient
         return ""
     shown = (name or word or "").split("|")[-1].strip()
     amount = (amount or "").lstrip("=").strip()
@@ -105,7 +105,7 @@ def _ingredient(match: re.Match[str]) -> str:
 
 def _plain(match: re.Match[str]) -> str:
     """Return what a cook reads in place of a mark."""
-    kind, name, amount, _, word = match.groups()
+    kind, _, name, amount, _, word = match.groups()
     shown = posixpath.basename((name or word or "").split("|")[-1].strip())
     if kind == "~":
         return " ".join(part.strip() for part in (amount or "").split("%") if part.strip()) or shown

@@ -19,6 +19,7 @@ from savor.importing import (
     markdown,
     mealie,
     mela,
+    pages,
     paprika,
     plain,
     recipe_keeper,
@@ -162,7 +163,7 @@ def _read_text(page: str, file: File, source: Source) -> Iterator[Found | Skippe
     if start in "{[" and (documents := _documents(page)) is not None:
         yield from _read_json(documents, file, source)
     elif start == "<":
-        reader = next((read for test, read in _PAGES if test(page)), schema_org.read_page)
+        reader = next((read for test, read in _PAGES if test(page)), pages.read)
         yield from reader(page, file, source)
     elif table.recognises(page):
         yield from table.read(page, file, source)
@@ -171,7 +172,7 @@ def _read_text(page: str, file: File, source: Source) -> Iterator[Found | Skippe
     elif markdown.recognises(page):
         yield from markdown.read(page, file, source)
     elif "<html" in page[:4096].lower():
-        yield from schema_org.read_page(page, file, source)
+        yield from pages.read(page, file, source)
     elif file.path.lower().endswith(".cook"):  # Cooklang without a single mark, so only its name tells
         yield from cooklang.read(page, file, source)
     elif start in "{[":

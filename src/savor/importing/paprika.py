@@ -17,7 +17,12 @@ from savor.recipe import Recipe
 
 def recognises(document: Any) -> bool:
     """Tell whether a JSON document is a recipe as Paprika exports it."""
-    return isinstance(document, dict) and "name" in document and "directions" in document
+    return (
+        isinstance(document, dict)
+        and "name" in document
+        and "directions" in document
+        and all(isinstance(document.get(key), (str, type(None))) for key in ("directions", "ingredients"))
+    )
 
 
 def read(document: Any, file: File, source: Source) -> Iterator[Found | Skipped]:

@@ -187,12 +187,12 @@ def duration(value: Any) -> str | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _in_words(round(value * 60))
     text = clean(value)
-    if not re.match(r"^-?P(?=[\dT])", text):
+    if not re.match(r"^-?P(?=[\dT])", text, re.I):
         return text or None
     import isodate
 
     try:
-        length = isodate.parse_duration(text)
+        length = isodate.parse_duration(text.upper())
     except (ValueError, OverflowError):
         return text
     return _in_words(round(length.total_seconds())) if isinstance(length, timedelta) else text
