@@ -22,6 +22,7 @@ from savor.importing import (
     pages,
     paprika,
     plain,
+    plain_text,
     recipe_keeper,
     schema_org,
     table,
@@ -159,6 +160,7 @@ def decoded(data: bytes) -> str | None:
 
 
 def _read_text(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
+    page = page.replace("\r\n", "\n").replace("\r", "\n")
     start = page.lstrip()[:1]
     if start in "{[" and (documents := _documents(page)) is not None:
         yield from _read_json(documents, file, source)
@@ -169,6 +171,8 @@ def _read_text(page: str, file: File, source: Source) -> Iterator[Found | Skippe
         yield from table.read(page, file, source)
     elif cooklang.recognises(page) and not re.search(r"(?mi)^(?:ingredients:|#+ *ingredients)", page):
         yield from cooklang.read(page, file, source)
+    elif plain_text.recognises(page):
+        yield from plain_text.read(page, file, source)
     elif markdown.recognises(page):
         yield from markdown.read(page, file, source)
     elif "<html" in page[:4096].lower():

@@ -18,7 +18,11 @@ from savor.importing.base import Found, Picture, Skipped, absent_photo, digest, 
 from savor.importing.files import File, Source
 from savor.recipe import Recipe, Section
 
-_FRONT = re.compile(r"\A\s*(---|\+\+\+)[ \t]*\n(.*?)(?:\n|\A)\1[ \t]*(?:\n|\Z)(.*)\Z", re.S)
+_FRONT = re.compile(r"\A\s*(---|\+\+\+)[ \t]*\n(.*?)(?:\n|\A)(?:\1|\.\.\.)[ \t]*(?:\n|\Z)(.*)\Z", re.S)
+# Headings as people write them without number signs.
+_UNDERLINED = re.compile(r"(?m)^(\S.*)\n(={3,}|-{3,})[ \t]*$")
+_TAGGED = re.compile(r"(?is)<h([1-6])\b[^>]*>(.*?)</h\1>")
+_BOLD = re.compile(r"(?m)^(?:\*\*|__)?([A-Za-zÀ-ÿ ]{4,30}?)(?::?(?:\*\*|__):?|:)[ \t]*$")
 _INGREDIENTS = re.compile(r"^(?:the )?(?:ingredient|zutat|ingr[ée]dient|ingrediente|ingredi[ëe]nt)", re.I)
 _STEPS = re.compile(
     r"^(?:the )?(?:direction|instruction|method|step|preparation|procedure|how to|zubereitung|anleitung|"
@@ -35,7 +39,7 @@ _KEYS = {
     "notes": ("description", "summary", "excerpt", "notes", "note", "tips"),
     "image": (
         *("image", "images", "photo", "photos", "featuredimage", "cover", "thumbnail", "hero", "img"),
-        "picture",
+        *("picture", "photourl", "imageurl", "originalpicture"),
     ),
     "tags": ("tags", "keywords", "cuisine", "diet"),
     "prep": ("preptime", "prep", "preparationtime"),
@@ -46,6 +50,7 @@ _IMAGE = re.compile(
     r"!\[[^\]]*\]\(\s*<?([^)\s>]+)|<img[^>]+src=[\"']([^\"']+)|\{\{<\s*figure[^>]*src=\"([^\"]+)"
 )
 _VALUE = re.compile(r"(?m)^(\s*(?:-\s+|[\w -]+:[ \t]+))(\S.*?)\s*$")
+_MEASURES = frozenset(["amount", "quantity", "qty", "unit", "item", "food", "ingredient"])
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 
 
@@ -100,7 +105,7 @@ def recognises(page: str) -> bool:
         except (ValueError, RecursionError):
             return False
         return True
-    headings = [heading for heading, _ in _parts(page)]
+    headings = [heading for _, heading, _ in _parts(page)]
     return any(_INGREDIENTS.match(heading) or _STEPS.match(heading) for heading in headings)
 
 
@@ -151,10 +156,15 @@ def recipe_of(
         category=categories[0] if categories else None,
         source=text.clean(_field(fields, "source")) or None,
         servings=text.clean(_field(fields, "servings")) or None,
-        times=text.times(**{name: value for name, value in clock.items() if isinstance(value, (str, int))}),
+        times=text.times(**{name: _minutes(value) for name, value in clock.items()}),
         tags=tuple(text.names(categories[1:], *tags)),
         notes=text.joined(*(_note(fields.get(name)) for name in _KEYS["notes"]), notes),
     )
+
+
+def _minutes(value: Any) -> Any:
+    """Return a time; a bare number is minutes."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"\d+(?:\.\d+)?", value.strip()) else value
 
 
 def _note(value: Any) -> str:
@@ -237,10 +247,12 @@ def _group(item: dict[str, Any], inner: Any) -> list[str]:
     if lists:
         title = name or next((key for key, value in item.items() if isinstance(value, list)), "")
         return [Section(text.clean(title)), *(line for part in lists for line in inner(part))]
-    if name is not None and {"amount", "quantity", "unit", "text"} & item.keys():
-        parts = (item.get("amount") or item.get("quantity"), item.get("unit"), item.get("text"), name)
-        return [" ".join(text.clean(part) for part in parts if part)]
-    return [text.clean(", ".join(f"{key}: {value}" if value else f"{key}:" for key, value in item.items()))]
+    if inner is _front_ingredients and name is None and not _MEASURES & item.keys():
+        return [
+            text.clean(", ".join(f"{key}: {value}" if value else f"{key}:" for key, value in item.items()))
+        ]
+    line = text.ingredient(item) if inner is _front_ingredients else text.step(item)
+    return [line or text.clean(", ".join(f"{key}: {value}" for key, value in item.items()))]
 
 
 def _line(value: Any) -> str:
@@ -270,20 +282,26 @@ def _components(
             break
 
 
-def _parts(body: str) -> list[tuple[str, str]]:
-    """Return the headings of a text, each with what stands below it; the first may have none."""
-    body = re.sub(r"(?m)^(.+)\n(?:={3,}|-{3,})[ \t]*$", r"# \1", body)
-    pieces = re.split(r"(?m)^#{1,6}[ \t]+(.+?)[ \t#]*$", body)
-    return [("", pieces[0]), *zip(map(text.clean, pieces[1::2]), pieces[2::2], strict=True)]
+def _parts(body: str) -> list[tuple[int, str, str]]:
+    """Return the headings of a text with their levels and what stands below; the first may have none."""
+    body = _UNDERLINED.sub(lambda match: f"{'#' if match[2][0] == '=' else '##'} {match[1]}", body)
+    body = _TAGGED.sub(lambda match: f"\n{'#' * int(match[1])} {text.clean(match[2])}\n", body)
+    body = _BOLD.sub(_known_heading, body)
+    pieces = re.split(r"(?m)^(#{1,6})[ \t]+(.+?)[ \t#]*$", body)
+    levels = map(len, pieces[1::3])
+    return [(0, "", pieces[0]), *zip(levels, map(text.clean, pieces[2::3]), pieces[3::3], strict=True)]
+
+
+def _known_heading(match: re.Match[str]) -> str:
+    known = _INGREDIENTS.match(match[1]) or _STEPS.match(match[1])
+    return f"## {match[1]}" if known else match[0]
 
 
 def _written(body: str) -> dict[str, Any]:
     """Sort the parts of a text by their headings; an unknown heading below one that is known is a section."""
-    levels = [len(mark) for mark in re.findall(r"(?m)^(#{1,6})[ \t]+\S", body)]
     found: dict[str, Any] = {"title": "", "ingredients": [], "steps": [], "notes": ""}
     part, depth = "", 0
-    for index, (heading, below) in enumerate(_parts(body)):
-        level = levels[index - 1] if 0 < index <= len(levels) else 0
+    for level, heading, below in _parts(body):
         if _INGREDIENTS.match(heading):
             part, depth, heading = "ingredients", level, ""
         elif _STEPS.match(heading):
