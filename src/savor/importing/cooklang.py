@@ -45,9 +45,7 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
     stem = posixpath.splitext(posixpath.basename(file.path))[0]
     title = text.clean(folded.get("title")) or stem
     recipe = markdown.recipe_of(folded, title, ingredients, steps, "\n".join(notes))
-    photos = [
-        source.picture(path) for path in source.beside(file.path, stem, *(f"{stem}.{n}" for n in range(40)))
-    ]
+    photos = [source.picture(path) for path in source.numbered(file.path)]
     named, absent = markdown.photos_named(markdown.photo_names(folded), file, source)
     pictures = {picture.name: picture for picture in (*named, *photos)}
     key = digest("cooklang", source.name, file.path)

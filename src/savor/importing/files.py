@@ -25,6 +25,7 @@ from savor.importing.base import Picture, Skipped
 _CLUTTER = {"__macosx", "thumbs.db", "desktop.ini"}
 # The size that blogs write into the names of scaled photos: soup-300x200.jpg.
 _SIZE = re.compile(r"-\d{2,4}x\d{2,4}$")
+_NUMBERS = re.compile(r"(?:\.\d+)+$")
 _KEPT_OPEN = 6
 
 
@@ -64,6 +65,7 @@ class Source:
     files: dict[str, File] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     _places: dict[str, list[str]] = field(default_factory=dict)
+    _numbered: dict[str, list[str]] = field(default_factory=dict)
     _suffixes: dict[str, set[str]] = field(default_factory=dict)
     _open: OrderedDict[File, Archive] = field(default_factory=OrderedDict)
 
@@ -101,6 +103,7 @@ class Source:
         if suffix in PHOTO_SUFFIXES:
             for name in {base, stem, _SIZE.sub("", stem)}:
                 self._places.setdefault(name, []).append(path)
+            self._numbered.setdefault(posixpath.join(folder, _NUMBERS.sub("", stem)), []).append(path)
         else:
             self._suffixes.setdefault(folder, set()).add(suffix)
 
@@ -154,6 +157,14 @@ class Source:
     def picture(self, path: str) -> Picture:
         """Return the file at a path as a photo."""
         return Picture(path, self.files[path].read)
+
+    def numbered(self, path: str) -> list[str]:
+        """Return the photos beside a file that have its name: `soup.jpg`, `soup.0.jpg`, `soup.2.1.jpg`."""
+
+        def order(place: str) -> list[int]:
+            return [int(number) for number in re.findall(r"\.(\d+)", posixpath.basename(place))]
+
+        return sorted(self._numbered.get(_folded(posixpath.splitext(path)[0]), []), key=order)
 
     def beside(self, path: str, *names: str) -> list[str]:
         """Return the photos `folder/name.*` next to a file, in the order of the names asked for."""

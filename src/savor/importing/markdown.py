@@ -36,15 +36,15 @@ _KEYS = {
     "servings": ("servings", "serves", "yield", "yields", "recipeyield", "portions", "makes"),
     "category": ("category", "categories", "course", "recipecategory", "type"),
     "source": ("source", "sourceurl", "url", "link", "original", "originalurl", "orgurl"),
-    "notes": ("description", "summary", "excerpt", "notes", "note", "tips"),
+    "notes": ("description", "introduction", "summary", "excerpt", "notes", "note", "tips"),
     "image": (
         *("image", "images", "photo", "photos", "featuredimage", "cover", "thumbnail", "hero", "img"),
         *("picture", "photourl", "imageurl", "originalpicture"),
     ),
     "tags": ("tags", "keywords", "cuisine", "diet"),
-    "prep": ("preptime", "prep", "preparationtime"),
-    "cook": ("cooktime", "cook", "cookingtime"),
-    "total": ("totaltime", "time", "total", "duration", "readyin"),
+    "prep": ("preptime", "prep", "preparationtime", "timeprep"),
+    "cook": ("cooktime", "cook", "cookingtime", "timecook"),
+    "total": ("totaltime", "time", "total", "duration", "readyin", "timerequired", "timetotal"),
 }
 _IMAGE = re.compile(
     r"!\[[^\]]*\]\(\s*<?([^)\s>]+)|<img[^>]+src=[\"']([^\"']+)|\{\{<\s*figure[^>]*src=\"([^\"]+)"
@@ -145,6 +145,7 @@ def recipe_of(
     fields: Mapping[str, Any], title: str, ingredients: list[str], steps: list[str], notes: str
 ) -> Recipe:
     """Return the recipe of front matter whose keys are in lower case without punctuation."""
+    fields = _flat(fields)
     categories = text.names(_field(fields, "category"))
     clock = {name: _field(fields, name) for name in ("prep", "cook", "total")}
     tags = [fields.get(name) for name in _KEYS["tags"]]
@@ -160,6 +161,19 @@ def recipe_of(
         tags=tuple(text.names(categories[1:], *tags)),
         notes=text.joined(*(_note(fields.get(name)) for name in _KEYS["notes"]), notes),
     )
+
+
+def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields in which `time: {prep: ...}` is `timeprep`, and a source with a name and an address one."""
+    flat = dict(fields)
+    for key in ("time", "times"):
+        if isinstance(inner := flat.get(key), dict):
+            del flat[key]
+            flat |= {f"time{folded(name)}": value for name, value in inner.items()}
+    for key in _KEYS["source"]:
+        if isinstance(inner := flat.get(key), dict):
+            flat[key] = inner.get("url") or inner.get("link") or inner.get("name")
+    return flat
 
 
 def _minutes(value: Any) -> Any:

@@ -89,7 +89,9 @@ def _fields(lines: list[str]) -> tuple[dict[str, str], list[str]]:
     loose = []
     for line in lines:
         match = _FIELD.match(line)
-        if match and "://" not in match[0][: match.start(2)]:
+        if re.match(r"\s*https?://\S+\s*$", line):
+            fields.setdefault("source", line.strip())
+        elif match:
             key = markdown.folded(match[1])
             fields[key] = match[2].strip().replace("^", ",") if key == "tags" else match[2].strip()
         elif line.strip():
