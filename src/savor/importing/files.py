@@ -65,6 +65,7 @@ class Source:
     files: dict[str, File] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     _places: dict[str, list[str]] = field(default_factory=dict)
+    _stems: dict[str, list[str]] = field(default_factory=dict)
     _numbered: dict[str, list[str]] = field(default_factory=dict)
     _suffixes: dict[str, set[str]] = field(default_factory=dict)
     _open: OrderedDict[File, Archive] = field(default_factory=OrderedDict)
@@ -103,6 +104,7 @@ class Source:
         if suffix in PHOTO_SUFFIXES:
             for name in {base, stem, _SIZE.sub("", stem)}:
                 self._places.setdefault(name, []).append(path)
+            self._stems.setdefault(posixpath.join(folder, stem), []).append(path)
             self._numbered.setdefault(posixpath.join(folder, _NUMBERS.sub("", stem)), []).append(path)
         else:
             self._suffixes.setdefault(folder, set()).add(suffix)
@@ -121,19 +123,22 @@ class Source:
         folder = _folded(posixpath.dirname(near))
         own = _folded(posixpath.splitext(near)[0])
         exact = posixpath.normpath(posixpath.join(folder, wanted))
+        for place in self._stems.get(posixpath.splitext(exact)[0], ()):
+            if _folded(place) == exact:
+                return self.picture(place)
         parts = wanted.split("/")
 
-        def fit(place: str) -> tuple[bool, int, int]:
+        def fit(place: str) -> tuple[int, int]:
             here = _folded(place)
             tail = sum(a == b for a, b in zip(reversed(parts), reversed(here.split("/")), strict=False))
             common = posixpath.commonpath([folder or ".", posixpath.dirname(here) or "."])
-            return here == exact, tail, len(common)
+            return tail, len(common)
 
         def may_be(place: str) -> bool:
             there = _folded(posixpath.dirname(place))
             if is_address:  # another page's folder may hold a photo of the same name
                 return there == folder or there.startswith(own)
-            return fit(place)[0] or fit(place)[1] > 1 or not self._is_foreign(there, folder, near)
+            return fit(place)[0] > 1 or not self._is_foreign(there, folder, near)
 
         places = [place for place in self._named(wanted, is_address) if may_be(place)]
         return self.picture(max(places, key=fit)) if places else None
@@ -169,13 +174,8 @@ class Source:
     def beside(self, path: str, *names: str) -> list[str]:
         """Return the photos `folder/name.*` next to a file, in the order of the names asked for."""
         folder = posixpath.dirname(path)
-        found = []
-        for name in names:
-            wanted = posixpath.normpath(posixpath.join(folder, name))
-            for place in self._places.get(_folded(posixpath.basename(name)), []):
-                if _folded(posixpath.splitext(place)[0]) == _folded(wanted) and place not in found:
-                    found.append(place)
-        return found
+        wanted = (_folded(posixpath.normpath(posixpath.join(folder, name))) for name in names)
+        return list(dict.fromkeys(place for stem in wanted for place in self._stems.get(stem, ())))
 
 
 def open_source(path: Path, limits: Limits | None = None, exclude: Path | None = None) -> Source:

@@ -76,12 +76,13 @@ def front_matter(page: str) -> tuple[dict[str, Any], str]:
 def _yaml(block: str) -> Any:
     import yaml
 
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # the one in C is ten times as fast
     try:
-        return yaml.load(block, Loader=yaml.BaseLoader)
+        return yaml.load(block, Loader=loader)
     except yaml.YAMLError:
         quoted = _VALUE.sub(_quoted, block.expandtabs(2))
     try:
-        return yaml.load(quoted, Loader=yaml.BaseLoader)
+        return yaml.load(quoted, Loader=loader)
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
 
@@ -164,7 +165,7 @@ def recipe_of(
 
 
 def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields in which `time: {prep: ...}` is `timeprep`, and a source with a name and an address one."""
+    """Return fields in which `time: {prep: ...}` is `timeprep` and a source is its address or its name."""
     flat = dict(fields)
     for key in ("time", "times"):
         if isinstance(inner := flat.get(key), dict):
