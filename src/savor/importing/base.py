@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -122,6 +122,7 @@ def without_addresses(raw: str) -> str:
     return _ADDRESS.sub("(address)", raw)
 
 
+@lru_cache(maxsize=4096)
 def _is_private(key: str) -> bool:
     folded = re.sub(r"[\W_]", "", key).lower()
     return folded in _ACCOUNTS or bool(_SECRETS.search(folded))

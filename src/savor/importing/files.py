@@ -69,6 +69,7 @@ class Source:
     _numbered: dict[str, list[str]] = field(default_factory=dict)
     _suffixes: dict[str, set[str]] = field(default_factory=dict)
     _open: OrderedDict[File, Archive] = field(default_factory=OrderedDict)
+    _is_closed: bool = False
 
     def opened(self, file: File, kind: str, limits: Limits) -> Archive:
         """Return an archive; the last few stay open, so that many in one are never in memory at once."""
@@ -81,10 +82,14 @@ class Source:
 
     def read_member(self, file: File, kind: str, limits: Limits, number: int, size: int) -> bytes:
         """Return so many bytes of one member of an archive."""
-        return self.opened(file, kind, limits).members[number].read(size)
+        data = self.opened(file, kind, limits).members[number].read(size)
+        if self._is_closed:
+            self.close()
+        return data
 
     def close(self) -> None:
-        """Let go of the archives; reading a file opens its own again."""
+        """Let go of the archives; from now on each is open only while it is read."""
+        self._is_closed = True
         while self._open:
             self._open.popitem()[1].close()
 

@@ -22,7 +22,8 @@ _FRONT = re.compile(r"\A\s*(---|\+\+\+)[ \t]*\n(.*?)(?:\n|\A)(?:\1|\.\.\.)[ \t]*
 # Headings as people write them without number signs.
 _UNDERLINED = re.compile(r"(?m)^(\S.*)\n(={3,}|-{3,})[ \t]*$")
 _TAGGED = re.compile(r"(?is)<h([1-6])\b[^>]*>(.*?)</h\1>")
-_BOLD = re.compile(r"(?m)^(?:\*\*|__)?([A-Za-zÀ-ÿ ]{4,30}?)(?::?(?:\*\*|__):?|:)[ \t]*$")
+_BOLD = re.compile(r"(?m)^(?:\*\*|__)([A-Za-zÀ-ÿ ]{4,30}?):?(?:\*\*|__):?[ \t]*$")
+_PLAIN = re.compile(r"(?m)^([A-Za-zÀ-ÿ ]{4,30}?):[ \t]*$")
 _INGREDIENTS = re.compile(r"^(?:the )?(?:ingredient|zutat|ingr[ée]dient|ingrediente|ingredi[ëe]nt)", re.I)
 _STEPS = re.compile(
     r"^(?:the )?(?:direction|instruction|method|step|preparation|procedure|how to|zubereitung|anleitung|"
@@ -118,6 +119,8 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
         yield Skipped(file.path, f"its front matter cannot be read: {error}")
         return
     fields = {folded(key): value for key, value in fields.items()}
+    if fields:  # below front matter a line `Ingredients:` is a heading as well
+        body = _PLAIN.sub(_known_heading, body)
     written = _written(body)
     ingredients = _front_ingredients(_field(fields, "ingredients")) or written["ingredients"]
     steps = _front_steps(_field(fields, "steps")) or written["steps"]

@@ -34,7 +34,7 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
 
 
 def _found(tag: Tag, where: str, file: File, source: Source) -> Found:
-    link = tag.select_one("[itemprop=recipeSource] a[href]")
+    link = tag.select_one("[itemprop=recipeSource] a[href], a[href]:has([itemprop=recipeSource])")
     labels = [
         *_values(tag, "recipeCourse"),
         *_values(tag, "recipeCategory"),
