@@ -107,7 +107,7 @@ class Source:
         folder, base = posixpath.split(_folded(path.rstrip("~")))
         stem, suffix = posixpath.splitext(base)
         if suffix in PHOTO_SUFFIXES:
-            for name in {base, stem, _SIZE.sub("", stem)}:
+            for name in (base, stem, _any_size(stem)):
                 self._places.setdefault(name, []).append(path)
             self._stems.setdefault(posixpath.join(folder, stem), []).append(path)
             self._numbered.setdefault(posixpath.join(folder, _NUMBERS.sub("", stem)), []).append(path)
@@ -156,7 +156,7 @@ class Source:
             return places
         if suffix not in PHOTO_SUFFIXES:
             return []
-        return self._places.get(stem) or (self._places.get(_SIZE.sub("", stem), []) if is_address else [])
+        return self._places.get(stem) or (self._places.get(_any_size(stem), []) if is_address else [])
 
     def _is_foreign(self, folder: str, own: str, near: str) -> bool:
         """Tell whether a folder is another recipe's: beside the folder of this one, with a file like it."""
@@ -284,6 +284,10 @@ def _take(file: File, source: Source, limits: Limits, depth: int) -> None:
             else:
                 read = partial(source.read_member, file, kind, limits, number)
                 _take(File(path, member.size, read), source, limits, depth + 1)
+
+
+def _any_size(stem: str) -> str:
+    return _SIZE.sub("", stem) + "/"  # no file is called so
 
 
 def _folded(text: str) -> str:

@@ -52,9 +52,12 @@ def read(document: Any, file: File, source: Source) -> Iterator[Found | Skipped]
         ),
     )
     photos = tuple(_photos(document))
+    named = document.get("photo")
+    if not photos and isinstance(named, str) and (beside := source.photo(named, file.path)):
+        photos = (beside,)
     own = text.clean(document.get("uid"))
     key = digest("paprika", own) if own else digest("paprika", source.family, title)
-    absent = ("its photo is named, but not in the file",) if not photos and document.get("photo") else ()
+    absent = ("its photo is named, but not in the file",) if not photos and named else ()
     yield Found(file.path, recipe, key, raw_json(document), ".json", photos, absent)
 
 

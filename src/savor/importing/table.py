@@ -105,6 +105,8 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
         number += 1
         where = f"{file.path} row {number}"
         yield from attempt(where, None, lambda: [_found(header, row, where, file, source)])  # noqa: B023
+    if not number:
+        yield Skipped(file.path, "a table that ends after its first row")
     if page.count('"') % 2:
         reason = "a quotation mark in it is never closed, so that rows after it may be part of one cell"
         yield Skipped(file.path, f"{reason}; {number} rows were found, compare")
