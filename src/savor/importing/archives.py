@@ -42,6 +42,8 @@ _MAGIC = (
     *((b"BZh", "compressed tar"), (b"\xfd7zXZ\0", "compressed tar")),
 )
 _MHTML = re.compile(rb"\A(?:[\w-]+:[^\n]*\n(?:[ \t][^\n]*\n)*?)*?content-type:\s*multipart/related", re.I)
+# Documents that are zips.
+_DOCUMENTS = frozenset(["word/document.xml", "xl/workbook.xml", "content.xml", "META-INF/container.xml"])
 # Small archives may be mostly air; a large one that is, is none that an application wrote.
 _HARMLESS = 256 << 20
 
@@ -118,6 +120,8 @@ def unpack(file: Packed, kind: str, limits: Limits) -> Archive:
     """
     readers = {"zip": _zip, "tar": _tar, "web archive": _web_archive, "saved page": _mhtml}
     archive = readers.get(kind, _compressed_tar)(file, limits)
+    if _DOCUMENTS & {member.name for member in archive.members}:
+        raise DataError("it is a document of a word processor or a spreadsheet; save it as text or as CSV")
     if len(archive.members) > limits.members:
         raise DataError(f"it has more than {limits.members:,} files")
     total = sum(member.size for member in archive.members if not member.refused)
@@ -227,7 +231,7 @@ def _web_archive(file: Packed, limits: Limits) -> Archive:
     """Return the page and its parts as Safari saves them."""
     saved = plistlib.loads(file.read())
     if not isinstance(saved, dict) or not isinstance(saved.get("WebMainResource"), dict):
-        raise DataError("it holds settings and no page")
+        raise DataError("a web archive that holds settings and no page")
     parts = (
         (str(one.get("WebResourceURL", "")), str(one.get("WebResourceMIMEType", "")), data)
         for one in [saved["WebMainResource"], *saved.get("WebSubresources", [])]

@@ -269,7 +269,10 @@ def _take(file: File, source: Source, limits: Limits, depth: int) -> None:
     else:
         try:
             members = source.opened(file, kind, limits).members
-        except (DataError, *UNREADABLE) as error:
+        except DataError as error:
+            source.skipped.append(Skipped(file.path, str(error)))
+            return
+        except UNREADABLE as error:
             reason = f"a damaged {kind} ({error}); export or copy it again"
             source.skipped.append(Skipped(file.path, reason))
             return

@@ -55,12 +55,11 @@ _PAGES: tuple[tuple[Callable[[str], bool], _Reader], ...] = (
 )
 _PHOTOS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\1\0", b"8BPS")
 # What a saved page or the source of a web site brings along; no recipe was ever in one of these.
-_PAGE_PARTS = re.compile(
-    r"\.(?:js|mjs|css|s[ac]ss|less|map|woff2?|ttf|eot|otf|svg|ico|xml|rss|lock|download)$", re.I
-)
+_PAGE_PARTS = re.compile(r"\.(?:js|mjs|css|s[ac]ss|less|map|woff2?|ttf|eot|otf|svg|ico|lock|download)$", re.I)
 _KNOWN_ELSE = (
     (b"SQLite format 3", "a database; use the export of the application instead"),
     (b"%PDF", "a PDF has no marked ingredients and steps; export the recipe in another form"),
+    (b"{\\rtf", "a document of a word processor; save it as text"),
     (b"7z\xbc\xaf", "a 7z archive; unpack it and import the folder"),
     (b"Rar!", "a RAR archive; unpack it and import the folder"),
 )
@@ -84,12 +83,17 @@ def find(path: Path, limits: Limits | None = None, exclude: Path | None = None) 
     single = source.files.get(source.name) if path.is_file() else None
     prefix = "" if single else source.name + "/"
     yield from (replace(one, source=prefix + one.source) for one in source.skipped)
+    silent = not source.skipped
     try:
         for file in [single] if single else list(source.files.values()):
             for one in attempt(file.path, None, lambda: _read(file, source, limits)):  # noqa: B023
+                silent = False
                 yield replace(one, source=prefix + one.source)
     finally:
         source.close()
+    if silent and source.files:
+        names = ", ".join(list(source.files)[:3])
+        yield Skipped(source.name, f"no file in it can hold a recipe ({names})")
 
 
 def _read(file: File, source: Source, limits: Limits) -> Iterator[Found | Skipped]:
@@ -164,6 +168,8 @@ def _read_text(page: str, file: File, source: Source) -> Iterator[Found | Skippe
     start = page.lstrip()[:1]
     if start in "{[" and (documents := _documents(page)) is not None:
         yield from _read_json(documents, file, source)
+    elif page.lstrip().startswith("<?xml") and "<html" not in page[:4096].lower():
+        yield Skipped(file.path, "XML of an unknown form")
     elif start == "<":
         reader = next((read for test, read in _PAGES if test(page)), pages.read)
         yield from reader(page, file, source)

@@ -237,9 +237,6 @@ def _step(item: dict[str, Any]) -> str:
 
 def _photos(node: dict[str, Any], file: File, source: Source) -> tuple[list[Picture], list[str]]:
     """Return the photos in the file or beside it, and a remark on those that are neither."""
-    beside = source.beside(file.path, "full") or source.beside(file.path, "thumb")
-    if beside and posixpath.basename(file.path).casefold() == "recipe.json":
-        return [source.picture(path) for path in beside[:1]], []
     photos, absent = [], []
     for index, name in enumerate(dict.fromkeys(_image_names(node.get("image"))), start=1):
         if name.startswith("data:"):
@@ -248,9 +245,10 @@ def _photos(node: dict[str, Any], file: File, source: Source) -> tuple[list[Pict
             photos.append(picture)
         else:
             absent.append(name)
-    if not photos:
-        return [], [absent_photo(name) for name in absent[:1]]
-    return photos, [absent_photo(name) for name in absent if "://" not in name]
+    if photos:
+        return photos, [absent_photo(name) for name in absent if "://" not in name]
+    beside = source.beside(file.path, "full", "thumb")[:1]  # Nextcloud names the photo's address of old
+    return [source.picture(path) for path in beside], [] if beside else list(map(absent_photo, absent[:1]))
 
 
 def _image_names(value: Any) -> Iterator[str]:
