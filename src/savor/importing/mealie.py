@@ -178,8 +178,8 @@ def _found(row: Row, document: Any, where: str, key: str, photos: list[Picture])
     remarks = []
     if row.get("image") and not photos:
         remarks.append("its photo is named, but not in the file")
-    if count := len(row.get("assets") or ()):
-        remarks.append(f"{count} attached files are not kept")
+    if isinstance(assets := row.get("assets"), list) and assets:
+        remarks.append(f"{len(assets)} attached files are not kept")
     return Found(where, recipe, key, raw_json(document), ".json", tuple(photos), tuple(remarks))
 
 

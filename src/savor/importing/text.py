@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -185,7 +186,7 @@ def duration(value: Any) -> str | None:
     ('1 h 30 min', '1 h 35 min', 'overnight', None)
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _in_words(round(value * 60))
+        return _in_words(round(value * 60)) if math.isfinite(value) else None
     text = clean(value)
     if not re.match(r"^-?P(?=[\dT])", text, re.I):
         return text or None
@@ -255,5 +256,5 @@ def number(value: Any) -> str:
     ('2', '0.25', '')
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return f"{value:g}" if value else ""
+        return f"{value:g}" if value and math.isfinite(value) else ""
     return clean(value)
