@@ -260,7 +260,12 @@ def test_one_recipe_written_in_two_ways_is_one_and_keeps_what_only_one_of_them_h
         "a.json", Recipe("", "Leek Pie", lines, ("1 - Wash.", "Bake!"), servings="4"), "k1", "{}"
     )
     html = Recipe(
-        "", "Leek pie", ("1 leek – sliced", "Salt"), ("1. Wash. Bake",), servings="four", tags=("pie",)
+        "",
+        "Leek pie",
+        ("1 leek – sliced", "Top:", "Salt"),
+        ("1. Wash. Bake",),
+        servings="four",
+        tags=("pie",),
     )
     html_copy = Found("a.html", html, "k2", "<p>")
     report = write([json_copy, html_copy], tmp_path)

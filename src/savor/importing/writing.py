@@ -304,9 +304,13 @@ def _missing(recipe: Recipe) -> list[str]:
 def text_digest(recipe: Recipe) -> str:
     """Return the digest of what a recipe tells to do: letters and digits of its title, ingredients and steps.
 
-    Two applications break, number and head the same lines differently.
+    Two applications break, number and head the same lines differently; a line that ends with a colon is a
+    heading in one of them.
     """
-    parts = [_LETTERS.sub("", "".join(recipe.lines(part))).casefold() for part in PARTS]
+    parts = [
+        _LETTERS.sub("", "".join(line for line in recipe.lines(part) if not line.endswith(":"))).casefold()
+        for part in PARTS
+    ]
     if not any(parts[1:]):  # a title alone says too little
         parts.append(json.dumps(recipe_to_json(replace(recipe, id="", source=None)), sort_keys=True))
     return digest(*parts)
