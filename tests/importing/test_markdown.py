@@ -186,3 +186,9 @@ def test_of_several_photos_the_one_that_is_missing_is_named(found, zipped, photo
     (one,) = found(zipped({"leek.md": page, "img/a.jpg": photo()}))
     assert len(one.photos) == 1
     assert one.remarks == ("its photo is not in the source: b.jpg",)
+
+
+def test_plain_headings_below_a_title(found):
+    (one,) = found("# Leek\n\nIngredients:\n1 leek\nsalt\n\nInstructions:\nWash and fry.\n")
+    assert (one.recipe.title, one.recipe.ingredients) == ("Leek", ("1 leek", "salt"))
+    assert one.recipe.instructions == ("Wash and fry.",)

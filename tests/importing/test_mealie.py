@@ -346,3 +346,16 @@ def test_a_backup_may_lack_any_table_and_column(found, without):
     assert one.recipe.title == "Dal"
     assert len(one.recipe.ingredients) == (without != "recipes_ingredients")
     assert len(one.recipe.instructions) == (without != "recipe_instructions")
+
+
+def test_the_first_versions_kept_what_a_page_said(found, zipped, photo):
+    section = {
+        "@type": "HowToSection",
+        "name": "Pot",
+        "itemListElement": [{"@type": "HowToStep", "text": "Boil."}],
+    }
+    page = {**OLDEST, "keywords": "quick", "image": "x.jpg", "recipeInstructions": [section]}
+    (one,) = found(zipped({"recipes/dal.json": page, "images/x.jpg": photo()}))
+    assert one.recipe.instructions == ("Pot", "Boil.")
+    assert one.recipe.tags == ("quick",)
+    assert len(one.photos) == 1

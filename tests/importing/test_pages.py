@@ -181,3 +181,9 @@ def test_a_photo_in_the_page_itself(found, photo):
     (one,) = found(node(image={"@type": "ImageObject", "contentUrl": data}))
     assert one.photos[0].read() == photo()
     assert data not in one.raw
+
+
+def test_the_pixel_that_a_page_shows_at_first_is_no_photo(found):
+    pixel = "data:image/gif;base64,R0lGODlhAQABAAD/ACwAAAAAAQABAAACADs="
+    (one,) = found(node(image=[pixel, "/up/leek.jpg"]))
+    assert (one.photos, one.remarks) == ((), ("its photo is not in the source: /up/leek.jpg",))

@@ -103,3 +103,10 @@ def test_big_photos_are_scaled_down_and_upright(kind, suffix):
     picture = open_photo(bare)
     assert picture.height == LONGEST_SIDE
     assert picture.width < 100
+
+
+def test_a_picture_of_one_pixel_is_none():
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, "GIF")
+    with pytest.raises(PhotoError, match="1 x 1 pixels"):
+        checked(buffer.getvalue())

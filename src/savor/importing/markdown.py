@@ -119,9 +119,7 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
         yield Skipped(file.path, f"its front matter cannot be read: {error}")
         return
     fields = {folded(key): value for key, value in fields.items()}
-    if fields:  # below front matter a line `Ingredients:` is a heading as well
-        body = _PLAIN.sub(_known_heading, body)
-    written = _written(body)
+    written = _written(body, marked=bool(fields))
     ingredients = _front_ingredients(_field(fields, "ingredients")) or written["ingredients"]
     steps = _front_steps(_field(fields, "steps")) or written["steps"]
     for part in _components(fields, source, file):
@@ -300,11 +298,18 @@ def _components(
             break
 
 
-def _parts(body: str) -> list[tuple[int, str, str]]:
-    """Return the headings of a text with their levels and what stands below; the first may have none."""
+def _parts(body: str, marked: bool = False) -> list[tuple[int, str, str]]:
+    """Return the headings of a text with their levels and what stands below; the first may have none.
+
+    Args:
+        body: the text.
+        marked: it is known to be Markdown, so that a line `Ingredients:` is a heading as well.
+    """
     body = _UNDERLINED.sub(lambda match: f"{'#' if match[2][0] == '=' else '##'} {match[1]}", body)
     body = _TAGGED.sub(lambda match: f"\n{'#' * int(match[1])} {text.clean(match[2])}\n", body)
     body = _BOLD.sub(_known_heading, body)
+    if marked or re.search(r"(?m)^#{1,6}[ \t]", body):
+        body = _PLAIN.sub(_known_heading, body)
     pieces = re.split(r"(?m)^(#{1,6})[ \t]+(.+?)[ \t#]*$", body)
     levels = map(len, pieces[1::3])
     return [(0, "", pieces[0]), *zip(levels, map(text.clean, pieces[2::3]), pieces[3::3], strict=True)]
@@ -315,11 +320,11 @@ def _known_heading(match: re.Match[str]) -> str:
     return f"## {match[1]}" if known else match[0]
 
 
-def _written(body: str) -> dict[str, Any]:
+def _written(body: str, marked: bool) -> dict[str, Any]:
     """Sort the parts of a text by their headings; an unknown heading below one that is known is a section."""
     found: dict[str, Any] = {"title": "", "ingredients": [], "steps": [], "notes": ""}
     part, depth = "", 0
-    for level, heading, below in _parts(body):
+    for level, heading, below in _parts(body, marked):
         if _INGREDIENTS.match(heading):
             part, depth, heading = "ingredients", level, ""
         elif _STEPS.match(heading):

@@ -14,6 +14,7 @@ from typing import Any
 from savor.importing import text
 from savor.importing.base import Found, Picture, Skipped, attempt, digest, raw_json
 from savor.importing.files import File, Source
+from savor.importing.schema_org import instructions
 from savor.recipe import Recipe, Section
 
 _TABLES = ("recipes_ingredients", "recipe_instructions", "alembic_version")
@@ -62,7 +63,11 @@ def read(document: Any, file: File, source: Source) -> Iterator[Found | Skipped]
     )  # fmt: skip
     own = row.get("id")
     key = digest("mealie", _plain_id(own)) if _is_uuid(own) else digest("mealie", source.family, slug)
-    yield _found(row, document, file.path, key, [source.picture(path) for path in near[:1]])
+    photos = [source.picture(path) for path in near[:1]]
+    image = row.get("image")
+    if not photos and isinstance(image, str) and (named := source.photo(image, file.path)):
+        photos = [named]
+    yield _found(row, document, file.path, key, photos)
 
 
 def read_backup(document: Any, file: File, source: Source) -> Iterator[Found | Skipped]:
@@ -172,7 +177,7 @@ def _found(row: Row, document: Any, where: str, key: str, photos: list[Picture])
         source=text.clean(row.get("org_url")) or None,
         servings=_servings(row),
         times=_times(row),
-        tags=tuple(text.names(categories[1:], row.get("tags"), cuisine)),
+        tags=tuple(text.names(categories[1:], row.get("tags"), row.get("keywords"), cuisine)),
         notes=text.joined(row.get("description"), *_notes(row.get("notes"))),
     )
     remarks = []
@@ -236,6 +241,8 @@ def _named(value: Any, several: bool = False) -> Any:
 def _steps(value: Any) -> list[str]:
     if not isinstance(value, list):
         return text.steps(value)
+    if any(isinstance(item, dict) and "itemListElement" in item for item in value):
+        return instructions(value)  # as the first versions kept what they found in a page
     found: list[str] = []
     for item in value:
         if not isinstance(item, dict):

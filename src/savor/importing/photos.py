@@ -34,6 +34,10 @@ def without_place(data: bytes) -> tuple[bytes, str]:
     """
     is_jpeg = data[:3] == b"\xff\xd8\xff"
     picture = open_photo(data, max_pixels=_MAX_JPEG_PIXELS if is_jpeg else MAX_PIXELS)
+    if min(picture.size) < 3:
+        raise PhotoError(
+            f"it is {picture.width} x {picture.height} pixels, which a page shows before the photo"
+        )
     if max(picture.size) > LONGEST_SIDE:
         picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
         return _again(picture, data)

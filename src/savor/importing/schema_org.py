@@ -23,6 +23,8 @@ _HOLDS = (
 _STEP_NUMBER = re.compile(r"^(?:step|schritt|étape|paso)?\s*\d*[.:]?$", re.I)
 _INGREDIENT_KEYS = ("recipeIngredient", "ingredients", "ingredient", "supply")
 STEP_KEYS = ("recipeInstructions", "instructions", "step")
+# Pages show a picture of one pixel until the real one is loaded.
+_PLACEHOLDER = 300
 ID_OF_SAVOR = "savor"
 
 
@@ -97,7 +99,7 @@ def recipe_from_node(node: dict[str, Any]) -> Recipe:
         _own_id(node.get("identifier")),
         text.clean(_first(node.get("name")) or _first(node.get("headline"))),
         tuple(_ingredients(ingredients)),
-        tuple(_instructions(next((node[key] for key in STEP_KEYS if node.get(key)), None))),
+        tuple(instructions(next((node[key] for key in STEP_KEYS if node.get(key)), None))),
         category=categories[0] if categories else None,
         source=address_of(node),
         servings=_servings(node.get("recipeYield") or node.get("yield")),
@@ -190,7 +192,7 @@ def _unescaped(line: str) -> str:
     return text.headed(line) if line.startswith("##") else line
 
 
-def _instructions(value: Any) -> list[str]:
+def instructions(value: Any) -> list[str]:
     """Return the steps of a string, a list, `HowToStep`s and `HowToSection`s, as deep as they are nested."""
     if isinstance(value, dict) and "@list" in value:
         value = value["@list"]
@@ -205,9 +207,9 @@ def _instructions(value: Any) -> list[str]:
             loose = []
             name = text.clean(item.get("name"))
             out += [Section(name)] if name else []
-            out += _instructions(item.get("itemListElement") or item.get("steps"))
+            out += instructions(item.get("itemListElement") or item.get("steps"))
         elif isinstance(item, list):
-            loose += _instructions(item)
+            loose += instructions(item)
         else:
             line = _step(item) if isinstance(item, dict) else text.block(item)
             loose += [_unescaped(line)] if line else []
@@ -240,7 +242,7 @@ def _photos(node: dict[str, Any], file: File, source: Source) -> tuple[list[Pict
     photos, absent = [], []
     for index, name in enumerate(dict.fromkeys(_image_names(node.get("image"))), start=1):
         if name.startswith("data:"):
-            photos.append(embedded(index, name))
+            photos += [embedded(index, name)] if len(name) > _PLACEHOLDER else []
         elif (picture := source.photo(name, file.path)) is not None:
             photos.append(picture)
         else:
