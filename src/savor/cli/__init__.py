@@ -26,11 +26,13 @@ from savor.cli import (
     evaluate,
     explain,
     features,
+    feedback,
     generate,
     grounding,
     importing,
     methods,
     search,
+    serve,
     toy,
     train,
 )
@@ -57,6 +59,8 @@ app.command("embed")(evaluate.embed)
 app.command("compare")(compare.compare)
 app.command("index")(search.index)
 app.command("search")(search.search)
+app.command("serve")(serve.serve)
+app.command("feedback")(feedback.feedback)
 app.command("explain")(explain.explain)
 app.command("generate")(generate.generate)
 app.command("ground")(grounding.ground)

@@ -6,29 +6,32 @@ import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from savor.cli.cookbook import cookbook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from PIL import Image
-
-    from savor.index import Find
+    from savor.answers import Answer, Found
     from savor.index.building import Summary
     from savor.recipe import Recipe
-    from savor.search import Hit, Searcher
+    from savor.search import Searcher
 
 EXAMPLES = 5
-NO_STARTER = "there is no starter model in this version of Savor yet"
 
 
 def index(
     out: Annotated[Path, typer.Option(help="The index; one that is there is added to.", metavar="INDEX")],
     run: Annotated[
         Path | None,
-        typer.Argument(help="Folder that `savor train` wrote.", metavar="RUN", show_default=False),
+        typer.Argument(
+            help="Folder that `savor train` wrote; the starter model if left out.",
+            metavar="RUN",
+            show_default=False,
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Data set to encode with the run's encoders.", metavar="PATH")
@@ -63,8 +66,6 @@ def index(
             raise UsageError("--remove stands alone: `savor index --out INDEX --remove ID`")
         _remove(out, remove)
         return
-    if run is None:
-        raise UsageError(f"{NO_STARTER}: name a run, `savor index RUN --data PATH --out INDEX`")
     if (data is None) == (features is None):
         raise UsageError("name either --data or --features: what is to be indexed")
 
@@ -73,11 +74,19 @@ def index(
     from savor.index.building import build
     from savor.runs import open_run
 
-    opened = open_run(run)
+    opened = open_run(run if run is not None else _own_run(out))
     source = open_dataset(data) if data is not None else Features.open(str(features))
     with _bar() as show:
         summary = build(source, opened, out, splits=split or (), backend=backend, on_progress=show)
     _report(summary, out)
+
+
+def _own_run(out: Path) -> Path:
+    """Return the run of the index that is there, or for a new one the starter model."""
+    from savor import starter
+    from savor.index.folder import MANIFEST, RUN
+
+    return out / RUN if (out / MANIFEST).is_file() else starter.folder()
 
 
 def _remove(out: Path, recipe_ids: list[str]) -> None:
@@ -129,10 +138,19 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
 def search(
     index: Annotated[
         Path | None,
-        typer.Argument(help="Folder that `savor index` wrote.", metavar="INDEX", show_default=False),
+        typer.Argument(
+            help="Folder that `savor index` wrote; the starter cookbook if left out.",
+            metavar="INDEX",
+            show_default=False,
+        ),
     ] = None,
     photo: Annotated[Path | None, typer.Option(help="Search with a photo.", metavar="FILE")] = None,
-    text: Annotated[str | None, typer.Option(help="Or with words.", metavar="STRING")] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            help='Or with words, such as "soup with leeks, no dairy"; or with both.', metavar="STRING"
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(help="Or with a recipe: a JSON file, or the id of one in the index.", metavar="FILE|ID"),
@@ -141,7 +159,27 @@ def search(
         Literal["recipes", "photos"] | None,
         typer.Option(help="What to look for; recipes, or for --recipe photos.", show_default=False),
     ] = None,
+    have: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only with this ingredient, or group: fish, vegan; may be repeated.", metavar="FOOD"
+        ),
+    ] = None,
+    avoid: Annotated[
+        list[str] | None,
+        typer.Option(help="Only without this one: nuts, dairy, onion; may be repeated.", metavar="FOOD"),
+    ] = None,
+    category: Annotated[str | None, typer.Option(help="Only of this category.", metavar="NAME")] = None,
+    source: Annotated[str | None, typer.Option(help="Only from this source.", metavar="NAME")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Only if ready in so many minutes.", metavar="N")
+    ] = None,
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="Take --text as words only, not as conditions.")
+    ] = False,
+    why: Annotated[bool, typer.Option("--why", help="Show which ingredients answer the query.")] = False,
     k: Annotated[int, typer.Option("-k", help="How many hits.", metavar="N")] = 10,
+    offset: Annotated[int, typer.Option(help="How many hits to leave out before.", metavar="N")] = 0,
     rerank: Annotated[
         int | None,
         typer.Option(
@@ -162,44 +200,60 @@ def search(
     """Find the recipes behind a photo, or the photos behind a recipe."""
     from savor.errors import UsageError
 
-    if index is None:
-        raise UsageError(f"{NO_STARTER}: name an index, such as `savor search INDEX --photo FILE`")
-    if sum(query is not None for query in (photo, text, recipe)) != 1:
-        raise UsageError("search with exactly one of --photo, --text and --recipe")
+    if recipe is not None and (photo is not None or text is not None):
+        raise UsageError("search with --recipe alone, or with --photo, --text or both")
+    if text is not None and not text.strip():
+        raise UsageError("--text is blank; give at least a word")
     if json_file == html_file == Path("-"):
         raise UsageError("--json - and --html - cannot share standard output; write one of them to a file")
 
-    from savor.search import Searcher
+    from savor.queries import where_of
+    from savor.recipe import Recipe
+    from savor.search import Searcher, as_picture
 
-    searcher = Searcher(index, rerank)
-    find = find or ("photos" if recipe is not None else "recipes")
-    hits, picture, words = _ask(searcher, photo, text, recipe, find, k)
+    where = where_of(have or (), avoid or (), category, source, minutes)
+    if not where and photo is None and text is None and recipe is None:
+        raise UsageError("search with --photo, --text or --recipe, or with a condition such as --have FOOD")
+    searcher = Searcher(cookbook() if index is None else index, rerank)
+    picture = None if photo is None else as_picture(photo)
+    asked = None if recipe is None else _recipe_or_id(searcher, recipe)
+    answer = searcher.ask(
+        photo=picture,
+        text=text,
+        recipe=asked,
+        find=find,
+        k=k,
+        offset=offset,
+        where=where,
+        group=False,
+        as_is=as_is,
+    )
+    _explain(answer, asked_in_words=text is not None and not as_is)
     if json_file is not None:
-        _write(json.dumps([hit.as_dict() for hit in hits], indent=1, ensure_ascii=False) + "\n", json_file)
+        _write(json.dumps(_as_json(answer.hits, why), indent=1, ensure_ascii=False) + "\n", json_file)
     if html_file is not None:
         from savor.gallery import render
 
+        shown = searcher.index.recipe(asked) if isinstance(asked, str) else asked
+        words = Recipe("", text) if text is not None else shown
+        hits = [found.hit for found in answer.hits]
         _write(render(hits, searcher.index, photo=picture, recipe=words), html_file)
     if Path("-") not in (json_file, html_file):
-        _print(hits)
+        _print(answer.hits, why)
 
 
-def _ask(
-    searcher: Searcher, photo: Path | None, text: str | None, recipe: str | None, find: Find, k: int
-) -> tuple[list[Hit], Image.Image | None, Recipe | None]:
-    """Return the hits, and the query as the gallery shows it: a picture or a recipe."""
-    from savor.recipe import Recipe
-    from savor.search import as_picture
+def _explain(answer: Answer, *, asked_in_words: bool) -> None:
+    """Say on standard error what was taken as a condition, and what the hits alone do not tell."""
+    if asked_in_words and answer.understood.where:
+        typer.echo(f"savor: understood as: {answer.understood}", err=True)
+    for note in answer.notes:
+        typer.echo(f"savor: {note}", err=True)
+    if answer.confidence is not None and answer.confidence.level in ("low", "none"):
+        typer.echo(f"savor: {answer.confidence.message}", err=True)
 
-    if photo is not None:
-        picture = as_picture(photo)
-        return searcher.by_photo(picture, k, find=find), picture, None
-    if text is not None:
-        return searcher.by_text(text, k, find=find), None, Recipe("", text)
-    assert recipe is not None
-    query = _recipe_or_id(searcher, recipe)
-    shown = searcher.index.recipe(query) if isinstance(query, str) else query
-    return searcher.by_recipe(query, k, find=find), None, shown
+
+def _as_json(hits: Sequence[Found], why: bool) -> list[dict[str, Any]]:
+    return [{**found.hit.as_dict(), **({"matched": list(found.matched)} if why else {})} for found in hits]
 
 
 def _recipe_or_id(searcher: Searcher, given: str) -> Recipe | str:
@@ -227,12 +281,13 @@ def _write(text: str, file: Path) -> None:
         file.write_text(text, encoding="utf-8")
 
 
-def _print(hits: Sequence[Hit]) -> None:
+def _print(found: Sequence[Found], why: bool) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    hits = [one.hit for one in found]
     reranked = any(hit.first_stage_score is not None for hit in hits)
     table.add_column("rank", justify="right")
     table.add_column("score", justify="right")
@@ -240,10 +295,13 @@ def _print(hits: Sequence[Hit]) -> None:
         table.add_column("first stage", justify="right")
     table.add_column("title", overflow="fold", max_width=64)
     table.add_column("id", overflow="fold")
-    for hit in hits:
+    if why:
+        table.add_column("matched", overflow="fold")
+    for one, hit in zip(found, hits, strict=True):
         cosine = hit.score if hit.first_stage_score is None else hit.first_stage_score
         scores = [f"{hit.score:.3f}", *([f"{cosine:.3f}"] if reranked else [])]
-        table.add_row(str(hit.rank), *scores, _printable(hit.title), _printable(hit.id))
+        reasons = [_printable(", ".join(one.matched))] if why else []
+        table.add_row(str(hit.rank), *scores, _printable(hit.title), _printable(hit.id), *reasons)
     width = None if sys.stdout.isatty() else 110
     Console(highlight=False, markup=False, emoji=False, width=width).print(table)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from savor.index.filters import EVERYTHING, Filter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
 
@@ -101,6 +101,10 @@ class Index(Protocol):
 
     def vector(self, recipe_id: str, photo_id: str | None = None) -> Array | None:
         """Return the stored vector of a recipe or photo, `(dim,)` float32, or None where it is not listed."""
+        ...
+
+    def vectors(self, keys: Sequence[tuple[str, str | None]]) -> list[Array | None]:
+        """Return what `vector` gives for each of many recipe ids and photo ids."""
         ...
 
     def states(self, recipe_id: str, photo_id: str | None = None) -> Array | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from savor import diets
+
 if TYPE_CHECKING:
     from savor.recipe import Recipe
 
@@ -21,7 +23,7 @@ class Facts:
     """What filters ask of a recipe.
 
     Attributes:
-        terms: what its title and ingredient lines contain, see `terms_of`.
+        terms: what its title and ingredient lines contain, and their groups, see `terms_of`.
         category: as the recipe has it.
         source: likewise.
         minutes: from start to end, None where that is not known.
@@ -94,13 +96,19 @@ def _singular(word: str) -> str:
 def terms_of(recipe: Recipe) -> frozenset[str]:
     """Return what the title and the ingredient lines contain: runs of up to three normalised words.
 
+    Besides, the groups their foods belong to (`@dairy`), other names of the same food, and `@unlisted` where
+    there are no ingredient lines; see `savor.diets`.
+
     >>> from savor.recipe import Recipe
     >>> sorted(terms_of(Recipe("1", ingredients=("2 tbsp olive oil",))))
     ['oil', 'olive', 'olive oil', 'tbsp', 'tbsp olive', 'tbsp olive oil']
+    >>> sorted(terms_of(Recipe("1", "Garbanzo")))
+    ['@unlisted', 'chick pea', 'chickpea', 'garbanzo', 'garbanzo bean']
     """
-    found: set[str] = set()
+    found: set[str] = set() if recipe.lines("ingredients") else {diets.UNLISTED}
     for line in (*recipe.lines("title"), *recipe.lines("ingredients")):
         words = normalised(line).split()
+        found |= diets.added_terms(words)
         found.update(
             " ".join(words[start:end])
             for start in range(len(words))

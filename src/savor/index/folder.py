@@ -117,6 +117,10 @@ class FolderIndex(Folder, ABC):
     def vector(self, recipe_id: str, photo_id: str | None = None) -> Array | None:
         """Return the stored vector of a recipe or photo, `(dim,)` float32, or None where it is not listed."""
 
+    def vectors(self, keys: Sequence[tuple[str, str | None]]) -> list[Array | None]:
+        """Return what `vector` gives for each of many recipe ids and photo ids."""
+        return [self.vector(*key) for key in keys]
+
     @abstractmethod
     def contents(self) -> dict[str, str]:
         """Return for each recipe id, of recipes and of photos, the digest of what was added under it."""
