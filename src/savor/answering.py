@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from savor.confidence import Calibration
     from savor.index import Find
     from savor.recipe import Photo
     from savor.search import Query, Searcher
@@ -88,8 +89,10 @@ def answer(searcher: Searcher, question: Question) -> Answer:
     else:
         groups, ranked = _ranked(searcher, question, query, where)
     belongs = _belongs(searcher, question, photo)
-    plain = photo is not None and not understood.text and not where
-    chances = _chances(searcher, belongs, ranked) if belongs is not None and plain and ranked else {}
+    chances: dict[str, float] = {}
+    if belongs is not None and ranked and not understood.text and not where:
+        assert searcher.calibration is not None
+        chances = _chances(searcher.calibration, belongs, ranked)
     wanted = [*asked.have, *_terms(searcher, question, understood.text)]
     found = [
         Found(
@@ -145,15 +148,16 @@ def _query(searcher: Searcher, question: Question, photo: Query | None, text: st
 
 def _belongs(searcher: Searcher, question: Question, photo: Query | None) -> float | None:
     """Return how likely a photo that looks for recipes is of the kind that the index holds."""
-    if photo is None or question.find != "recipes":
+    calibration = searcher.calibration if photo is not None and question.find == "recipes" else None
+    if photo is None or calibration is None:
         return None
-    return float(searcher.calibration.probability(searcher.bare(photo.item[0])[None])[0])
+    return float(calibration.probability(searcher.bare(photo.item[0])[None])[0])
 
 
-def _chances(searcher: Searcher, belongs: float, ranked: Sequence[Hit]) -> dict[str, float]:
+def _chances(calibration: Calibration, belongs: float, ranked: Sequence[Hit]) -> dict[str, float]:
     """Return how likely each of the nearest is the recipe of a photo, by their ids."""
     first = [hit.score if hit.first_stage_score is None else hit.first_stage_score for hit in ranked[:AMONG]]
-    shares = belongs * searcher.calibration.shares(first)
+    shares = belongs * calibration.shares(first)
     return {hit.id: float(share) for hit, share in zip(ranked, shares, strict=False)}
 
 

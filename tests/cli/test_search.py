@@ -188,8 +188,11 @@ def test_html_writes_the_gallery(index, work, capsys, query):
     ("arguments", "code", "message"),
     [
         (["--text", "red"], 2, "name an index"),
-        (["index"], 2, "exactly one of"),
-        (["index", "--text", "red", "--photo", "kitchen/red.png"], 2, "exactly one of"),
+        (["index"], 2, "or with a condition"),
+        (["index", "--text", "red", "--recipe", "red"], 2, "--recipe alone"),
+        (["index", "--have", "12"], 2, "no word"),
+        (["index", "--text", "red", "--minutes", "0"], 2, "above 0"),
+        (["index", "--text", "red", "--offset", "-1"], 2, "offset=-1"),
         (["index", "--text", "  "], 2, "blank"),
         (["index", "--text", "red", "-k", "0"], 2, "at least 1"),
         (["index", "--text", "red", "--find", "dishes"], 2, "dishes"),
