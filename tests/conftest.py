@@ -152,13 +152,13 @@ class FakeTextEncoder:
         return torch.from_numpy(rng.standard_normal(self.dim, dtype=np.float32))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fake_image() -> type[FakeImageEncoder]:
     """Offer the class of the small image encoder; `fake_image()` makes one."""
     return FakeImageEncoder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fake_text() -> type[FakeTextEncoder]:
     """Offer the class of the small text encoder."""
     return FakeTextEncoder

@@ -10,6 +10,7 @@ SavorError
 │   └── OptionError an option a method or the training loop does not know, or a bad value for one
 ├── ProtocolError   an evaluation that cannot be carried out as asked
 ├── VectorIndexError an index that is damaged, or made by another model
+├── ServiceError    a server that cannot be reached, or refuses
 └── UsageError      the call itself is off: a missing or contradictory argument
 ```
 """
@@ -49,6 +50,19 @@ class ProtocolError(SavorError):
 
 class VectorIndexError(SavorError):
     """An index is damaged, or its vectors come from another model."""
+
+
+class ServiceError(SavorError):
+    """A server cannot be reached, or refuses what it is asked for.
+
+    Attributes:
+        code: of the server's error, such as `bad_photo`; `unreachable` where there was no answer.
+        status: of its answer; 0 where there was none.
+    """
+
+    def __init__(self, message: str, code: str, status: int) -> None:
+        super().__init__(message)
+        self.code, self.status = code, status
 
 
 class UsageError(SavorError):

@@ -16,7 +16,8 @@ from savor.errors import DataError, SavorError, UsageError
 
 VERBS = (
     *("data", "data check", "data toy", "features", "train", "evaluate", "embed", "compare"),
-    *("index", "search", "explain", "generate", "ground", "import", "export", "methods", "doctor"),
+    *("index", "search", "serve", "feedback", "explain", "generate", "ground", "import", "export", "methods"),
+    "doctor",
 )
 HEAVY = (
     "torch",
@@ -28,6 +29,8 @@ HEAVY = (
     "numpy",
     "scipy",
     "rich",
+    "fastapi",
+    "uvicorn",
 )
 
 

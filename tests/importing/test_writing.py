@@ -11,7 +11,7 @@ from PIL import Image
 from savor.datasets import open_dataset
 from savor.errors import DataError
 from savor.importing.base import Found, Picture, Skipped
-from savor.importing.writing import write
+from savor.importing.writing import remove, write
 from savor.recipe import Recipe, Section
 
 
@@ -138,6 +138,20 @@ def test_a_deleted_photo_comes_back(tmp_path, photo):
     assert path.is_file()
 
 
+def test_what_is_removed_goes_with_its_files_and_comes_back_as_new(tmp_path, photo):
+    write([tea(photos=[photo()]), tea("Steep.", "other", title="Mint tea")], tmp_path)
+    first, second = (line["id"] for line in lines(tmp_path))
+    kept = {name for name in files(tmp_path) if second in name}
+    assert remove([first, "unknown"], tmp_path) == 1
+    assert [line["id"] for line in lines(tmp_path)] == [second]
+    assert {name for name in files(tmp_path) if "/" in name} == kept
+    assert remove([first], tmp_path) == 0
+    assert statuses(write([tea(photos=[photo()])], tmp_path)) == ["read"]
+    assert remove([first, second], tmp_path) == 2
+    assert lines(tmp_path) == []
+    assert statuses(write([tea()], tmp_path)) == ["read"]
+
+
 def test_half_a_surrogate_pair_does_not_stop_the_import(tmp_path):
     assert statuses(write([tea("Brew \ud83c.")], tmp_path)) == ["read"]
     assert statuses(write([tea("Brew \ud83c.")], tmp_path)) == ["unchanged"]
@@ -252,3 +266,39 @@ def test_any_history_loses_nothing_and_repeats_nothing(tmp_path_factory, runs):
         repeated = write([tea(steps, key) for key, steps in run], out)
         assert not repeated.counts["read"]
         assert {line["id"] for line in lines(out)} == last.keys()
+
+
+def test_one_recipe_written_in_two_ways_is_one_and_keeps_what_only_one_of_them_has(tmp_path):
+    lines = ("1 leek, sliced", Section("Top"), "salt")
+    json_copy = Found(
+        "a.json", Recipe("", "Leek Pie", lines, ("1 - Wash.", "Bake!"), servings="4"), "k1", "{}"
+    )
+    html = Recipe(
+        "",
+        "Leek pie",
+        ("1 leek – sliced", "Top:", "Salt"),
+        ("1. Wash. Bake",),
+        servings="four",
+        tags=("pie",),
+    )
+    html_copy = Found("a.html", html, "k2", "<p>")
+    report = write([json_copy, html_copy], tmp_path)
+    assert statuses(report) == ["read", "skipped"]
+    assert (
+        report.recipes[1].reason
+        == "the same recipe as a.json; its tags added; its servings differ and are left out"
+    )
+    (line,) = lines_ = [json.loads(text) for text in (tmp_path / "recipes.jsonl").read_text().splitlines()]
+    assert (line["servings"], line["tags"], len(lines_)) == ("4", ["pie"], 1)
+    assert statuses(write([json_copy, html_copy], tmp_path)) == ["unchanged", "skipped"]
+    assert statuses(write([html_copy], tmp_path)) == ["unchanged"]
+
+
+def test_titles_alone_do_not_make_two_recipes_one(tmp_path):
+    stubs = [Found(key, Recipe("", "Leek", notes=key), key, "{}") for key in ("a", "b")]
+    assert statuses(write(stubs, tmp_path)) == ["read", "read"]
+
+
+def test_an_amount_makes_a_recipe_another(tmp_path):
+    two = [Found(key, Recipe("", "Leek", (f"{key} leeks",), ("Eat.",)), key, "{}") for key in ("1/2", "12")]
+    assert statuses(write(two, tmp_path)) == ["read", "read"]

@@ -32,6 +32,7 @@ from savor.cli import (
     importing,
     methods,
     search,
+    serve,
     toy,
     train,
 )
@@ -58,6 +59,7 @@ app.command("embed")(evaluate.embed)
 app.command("compare")(compare.compare)
 app.command("index")(search.index)
 app.command("search")(search.search)
+app.command("serve")(serve.serve)
 app.command("feedback")(feedback.feedback)
 app.command("explain")(explain.explain)
 app.command("generate")(generate.generate)
