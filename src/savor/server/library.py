@@ -102,6 +102,12 @@ class Library:
             return False
         return self.settings.own_copy is not None or os.access(self.path, os.W_OK)
 
+    @property
+    def in_place(self) -> bool:
+        """Whether files may be put beside the index as it is served now."""
+        own, settings = self.settings.own_copy, self.settings
+        return not settings.read_only and own in (None, self.path) and os.access(self.path, os.W_OK)
+
     def to_write(self) -> Path:
         """Return the folder of the index for a change, after copying one that must stay as it is.
 
