@@ -208,16 +208,17 @@ def _sharing(embedder: Embedder, worker: Worker) -> Embedder:
     from savor.reranking import Side
 
     class Sharing(Embedder):
-        _loading = threading.RLock()  # who needs an encoder that is being loaded waits for it
+        # Who needs an encoder that is being loaded waits for it, and only who needs that one.
+        _loading_images, _loading_texts = threading.Lock(), threading.Lock()
 
         @property
         def image_encoder(self) -> ImageEncoder:
-            with self._loading:
+            with self._loading_images:
                 return super().image_encoder
 
         @property
         def text_encoder(self) -> TextEncoder:
-            with self._loading:
+            with self._loading_texts:
                 return super().text_encoder
 
         def encode_photos(self, images: Sequence[Any]) -> Side:
