@@ -46,7 +46,7 @@ class Library:
         self.state: Literal["starting", "ready", "failed"] = "starting"
         self.failure = ""
         self._searcher: Searcher | None = None
-        self._loaded = threading.Event()
+        self._loaded, self._copying = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._load, name="savor-load", daemon=True)
 
     def start(self) -> None:
@@ -122,21 +122,16 @@ class Library:
                 "read_only",
             )
         own = self.settings.own_copy
-        if own is not None and self.path != own:
-            if not own.exists():
-                unfinished = own.with_name(f".{own.name}.part")
-                shutil.rmtree(unfinished, ignore_errors=True)
-                shutil.copytree(self.path, unfinished)
-                unfinished.rename(own)
-            self.path = own
+        with self._copying:
+            if own is not None and self.path != own:
+                _copy(self.path, own)
+                self.path = own
+                self._searcher = self._opened(self.embedder)
         return self.path
 
     def renew(self) -> None:
-        """Let the searches that follow find what has changed, without waiting for it."""
-        if self.index.path == self.path:
-            _touch(self.searcher)
-        else:
-            self._searcher = self._opened(self.embedder)
+        """Read what has changed, so that the searches that follow need not wait for it."""
+        _touch(self.searcher)
 
     def _load(self) -> None:
         """Open all that photos need, then the text encoder, which takes longer than everything else."""
@@ -180,6 +175,15 @@ class Library:
         embedder = _sharing(searcher.embedder, self._encoding)
         embedder.photos([Image.new("RGB", (352, 224), "white")])
         return embedder
+
+
+def _copy(index: Path, own: Path) -> None:
+    """Copy an index to a place where there is none yet."""
+    if not own.exists():
+        unfinished = own.with_name(f".{own.name}.part")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.copytree(index, unfinished)
+        unfinished.rename(own)
 
 
 def _touch(searcher: Searcher) -> None:
