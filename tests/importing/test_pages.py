@@ -187,3 +187,11 @@ def test_the_pixel_that_a_page_shows_at_first_is_no_photo(found):
     pixel = "data:image/gif;base64,R0lGODlhAQABAAD/ACwAAAAAAQABAAACADs="
     (one,) = found(node(image=[pixel, "/up/leek.jpg"]))
     assert (one.photos, one.remarks) == ((), ("its photo is not in the source: /up/leek.jpg",))
+
+
+def test_the_photo_that_a_page_shows_when_it_is_shared(found, zipped, photo):
+    page = node().replace(
+        "<title>", '<meta property="og:image" content="https://x.org/i/leek.jpg?a=1&amp;b"><title>'
+    )
+    (one,) = found(zipped({"Leek.html": page, "Leek_files/leek.jpg": photo()}))
+    assert one.photos[0].read() == photo()

@@ -27,6 +27,7 @@ _SCRIPT_FRAME = re.compile(
 )
 _BAD_ESCAPE = re.compile(r'\\\\|\\(?!["\\/bfnrtu])')
 _BAD_COMMA = re.compile(r",(?=\s*[}\]])")
+_SHARED_IMAGE = re.compile(r"<meta[^>]+property=[\"']og:image[\"'][^>]*?content=[\"']([^\"']+)", re.I)
 # Paprika keeps a cook's own notes where schema.org has the comments of others.
 _OWN_NOTES = re.compile(r'itemprop="comment"(?=[^>]*class="notes)')
 
@@ -48,6 +49,8 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
     for node in nodes:
         if address and not address_of(node):
             node["url"] = address
+        if len(nodes) == 1 and not node.get("image") and (image := _SHARED_IMAGE.search(page)):
+            node["image"] = html.unescape(image[1])
     yield from each(nodes, file, source)
     for fault in damaged if not nodes else []:
         yield Skipped(file.path, f"its JSON-LD is damaged ({fault}); save the page again")
@@ -225,7 +228,7 @@ def _completed(nodes: list[dict[str, Any]], page: str, address: str) -> list[dic
     if not node.get("name"):
         node["name"] = _asked(scraper.title)
     groups = _asked(scraper.ingredient_groups) or []
-    if len(groups) > 1:
+    if len(groups) > 1 and sum(len(group.ingredients) for group in groups) >= _length(node):
         node["recipeIngredient"] = [
             {"name": group.purpose or "", "itemListElement": group.ingredients} for group in groups
         ]
@@ -234,6 +237,10 @@ def _completed(nodes: list[dict[str, Any]], page: str, address: str) -> list[dic
     if not node.get("recipeInstructions"):
         node["recipeInstructions"] = _asked(scraper.instructions_list)
     return [node] if node.get("name") and has_text(node) else nodes
+
+
+def _length(node: dict[str, Any]) -> int:
+    return len(recipe_from_node(node).lines("ingredients"))
 
 
 def _asked(question: Any) -> Any:
