@@ -195,3 +195,17 @@ def test_the_photo_that_a_page_shows_when_it_is_shared(found, zipped, photo):
     )
     (one,) = found(zipped({"Leek.html": page, "Leek_files/leek.jpg": photo()}))
     assert one.photos[0].read() == photo()
+
+
+def test_two_forms_of_one_recipe_may_have_two_titles(found):
+    marked = PAGES["microdata"].replace("Leek", "Leek: the best recipe of all")
+    (one,) = found(node() + marked)
+    assert one.recipe.title == "Leek"
+    two = found(node() + marked.replace("1 leek", "1 turnip").replace("2 eggs", "3 eggs"))
+    assert [one.recipe.title for one in two] == ["Leek", "Leek: the best recipe of all"]
+
+
+def test_a_section_that_is_one_text(found):
+    section = {"@type": "HowToSection", "name": "Pot", "text": "Wash.\nFry."}
+    (one,) = found(node(recipeInstructions=[section]))
+    assert one.recipe.instructions == ("Pot", "Wash.", "Fry.")

@@ -82,8 +82,8 @@ def find(path: Path, limits: Limits | None = None, exclude: Path | None = None) 
     source = open_source(path, limits, exclude.resolve() if exclude else None)
     single = source.files.get(source.name) if path.is_file() else None
     prefix = "" if single else source.name + "/"
-    for one in source.skipped:  # the source itself, if it cannot be looked into, or something in it
-        yield one if one.source == source.name else replace(one, source=prefix + one.source)
+    for bad in source.skipped:  # the source itself, if it cannot be looked into, or something in it
+        yield bad if bad.source == source.name else replace(bad, source=prefix + bad.source)
     silent = not source.skipped
     try:
         for file in [single] if single else list(source.files.values()):

@@ -203,11 +203,14 @@ def _once(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _same(node: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Tell whether two nodes of a page are one recipe, which its forms may call by different titles."""
     one, two = recipe_from_node(node), recipe_from_node(other)
-    if one.title and two.title and one.title.casefold() != two.title.casefold():
-        return False
-    both = one.ingredients and two.ingredients
-    return not both or bool(set(map(_squeezed, one.ingredients)) & set(map(_squeezed, two.ingredients)))
+    is_called_so = not one.title or not two.title or one.title.casefold() == two.title.casefold()
+    lines, others = set(map(_squeezed, one.ingredients)), set(map(_squeezed, two.ingredients))
+    if not lines or not others:
+        return is_called_so
+    shared = len(lines & others)
+    return bool(shared) if is_called_so else shared > 2 and shared > 0.8 * max(len(lines), len(others))
 
 
 def _squeezed(line: str) -> str:
