@@ -199,9 +199,10 @@ def test_the_photo_that_a_page_shows_when_it_is_shared(found, zipped, photo):
 
 def test_two_forms_of_one_recipe_may_have_two_titles(found):
     marked = PAGES["microdata"].replace("Leek", "Leek: the best recipe of all")
-    (one,) = found(node() + marked)
+    (one,) = found(node().replace("</html>", f"<body>{marked}</body></html>"))
     assert one.recipe.title == "Leek"
-    two = found(node() + marked.replace("1 leek", "1 turnip").replace("2 eggs", "3 eggs"))
+    other = marked.replace("1 leek", "1 turnip").replace("2 eggs", "3 eggs")
+    two = found(node().replace("</html>", f"<body>{other}</body></html>"))
     assert [one.recipe.title for one in two] == ["Leek", "Leek: the best recipe of all"]
 
 

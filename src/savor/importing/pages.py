@@ -36,7 +36,7 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
     """Read the recipes of a saved page: JSON-LD first, then what is marked in the text, each recipe once."""
     address = _address(page)
     written, damaged = _json_ld(page)
-    nodes = _once([*written, *_microdata(page)]) or _microformats(page)
+    nodes = _once(written, _microdata(page)) or _microformats(page)
     if len(nodes) <= 1 and address:
         nodes = _completed(nodes, page, address)
     if len(nodes) == 1 and not any(nodes[0].get(key) for key in STEP_KEYS):
@@ -190,19 +190,21 @@ def _unmarked_steps(page: str) -> list[str]:
     return []
 
 
-def _once(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _once(*forms: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return each recipe of a page once, what one form of it lacks taken from the other."""
     kept: list[dict[str, Any]] = []
-    for node in nodes:
-        twin = next((other for other in kept if _same(node, other)), None)
-        if twin is None:
-            kept.append(dict(node))
-        else:
-            twin.update({key: value for key, value in node.items() if not twin.get(key)})
+    for form in forms:
+        before = list(kept)
+        for node in form:
+            twin = next((other for other in kept if _same(node, other, other in before)), None)
+            if twin is None:
+                kept.append(dict(node))
+            else:
+                twin.update({key: value for key, value in node.items() if not twin.get(key)})
     return kept
 
 
-def _same(node: dict[str, Any], other: dict[str, Any]) -> bool:
+def _same(node: dict[str, Any], other: dict[str, Any], is_other_form: bool) -> bool:
     """Tell whether two nodes of a page are one recipe, which its forms may call by different titles."""
     one, two = recipe_from_node(node), recipe_from_node(other)
     is_called_so = not one.title or not two.title or one.title.casefold() == two.title.casefold()
@@ -210,7 +212,9 @@ def _same(node: dict[str, Any], other: dict[str, Any]) -> bool:
     if not lines or not others:
         return is_called_so
     shared = len(lines & others)
-    return bool(shared) if is_called_so else shared > 2 and shared > 0.8 * max(len(lines), len(others))
+    if is_called_so:
+        return bool(shared)
+    return is_other_form and shared > 2 and shared > 0.8 * max(len(lines), len(others))
 
 
 def _squeezed(line: str) -> str:
