@@ -28,6 +28,7 @@ _SCRIPT_FRAME = re.compile(
 _BAD_ESCAPE = re.compile(r'\\\\|\\(?!["\\/bfnrtu])')
 _BAD_COMMA = re.compile(r",(?=\s*[}\]])")
 _SHARED_IMAGE = re.compile(r"<meta[^>]+property=[\"']og:image[\"'][^>]*?content=[\"']([^\"']+)", re.I)
+_Gist = tuple[str, set[str]]
 # Paprika keeps a cook's own notes where schema.org has the comments of others.
 _OWN_NOTES = re.compile(r'itemprop="comment"(?=[^>]*class="notes)')
 
@@ -192,33 +193,39 @@ def _unmarked_steps(page: str) -> list[str]:
 
 def _once(*forms: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return each recipe of a page once, what one form of it lacks taken from the other."""
-    kept: list[dict[str, Any]] = []
+    kept: list[tuple[_Gist, dict[str, Any]]] = []
     for form in forms:
-        before = list(kept)
+        before = len(kept)
         for node in form:
-            twin = next((other for other in kept if _same(node, other, other in before)), None)
+            gist = _gist(node)
+            same = (
+                other
+                for index, (its, other) in enumerate(kept)
+                if _same(gist, its, is_other_form=index < before)
+            )
+            twin = next(same, None)
             if twin is None:
-                kept.append(dict(node))
+                kept.append((gist, dict(node)))
             else:
                 twin.update({key: value for key, value in node.items() if not twin.get(key)})
-    return kept
+    return [node for _, node in kept]
 
 
-def _same(node: dict[str, Any], other: dict[str, Any], is_other_form: bool) -> bool:
+def _gist(node: dict[str, Any]) -> _Gist:
+    """Return what tells a recipe: its title, and its ingredients however they are spaced."""
+    recipe = recipe_from_node(node)
+    return recipe.title.casefold(), {re.sub(r"\W", "", line).casefold() for line in recipe.ingredients}
+
+
+def _same(one: _Gist, two: _Gist, *, is_other_form: bool) -> bool:
     """Tell whether two nodes of a page are one recipe, which its forms may call by different titles."""
-    one, two = recipe_from_node(node), recipe_from_node(other)
-    is_called_so = not one.title or not two.title or one.title.casefold() == two.title.casefold()
-    lines, others = set(map(_squeezed, one.ingredients)), set(map(_squeezed, two.ingredients))
-    if not lines or not others:
+    is_called_so = not one[0] or not two[0] or one[0] == two[0]
+    if not one[1] or not two[1]:
         return is_called_so
-    shared = len(lines & others)
+    shared = len(one[1] & two[1])
     if is_called_so:
         return bool(shared)
-    return is_other_form and shared > 2 and shared > 0.8 * max(len(lines), len(others))
-
-
-def _squeezed(line: str) -> str:
-    return re.sub(r"\W", "", line).casefold()
+    return is_other_form and shared > 2 and shared > 0.8 * max(len(one[1]), len(two[1]))
 
 
 def _completed(nodes: list[dict[str, Any]], page: str, address: str) -> list[dict[str, Any]]:
