@@ -80,13 +80,14 @@ def _json_ld(page: str) -> tuple[list[dict[str, Any]], list[str]]:
 
     Recipes among other data of a page count only where the page has no JSON-LD of its own.
     """
-    from extruct.utils import parse_html
+    from bs4 import BeautifulSoup
+    from bs4.filter import SoupStrainer
 
     marked: list[dict[str, Any]] = []
     other: list[dict[str, Any]] = []
     damaged = []
-    for script in parse_html(page, encoding="UTF-8").iter("script"):
-        kind, written = script.get("type", "").lower(), script.text or ""
+    for script in BeautifulSoup(page, "lxml", parse_only=SoupStrainer("script")).find_all("script"):
+        kind, written = str(script.get("type", "")).lower(), script.get_text()
         if "json" not in kind or "recipe" not in written.lower():
             continue
         try:
