@@ -80,8 +80,7 @@ def _json_ld(page: str) -> tuple[list[dict[str, Any]], list[str]]:
 
     Recipes among other data of a page count only where the page has no JSON-LD of its own.
     """
-    from bs4 import BeautifulSoup
-    from bs4.filter import SoupStrainer
+    from bs4 import BeautifulSoup, SoupStrainer  # type: ignore[attr-defined]
 
     marked: list[dict[str, Any]] = []
     other: list[dict[str, Any]] = []
