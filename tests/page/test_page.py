@@ -88,6 +88,16 @@ def test_a_photo_finds_recipes(open_page):
     assert shown(page)[0] == answer["hits"][0]["recipe_id"]
 
 
+def test_the_page_says_when_nothing_looks_like_the_photo(open_page):
+    page = open_page()
+    answer = page.request.post("/search", multipart={"photo": photo(), "k": "2"}).json()
+    unlike = {"probability": 0.01, "level": "none", "message": "None of your recipes looks like this."}
+    page.route("**/search", lambda route: route.fulfill(json={**answer, "confidence": unlike}))
+    search_by_photo(page)
+    expect(page.locator(".confidence")).to_contain_text("None of your recipes looks like this.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nearest to your photo")
+
+
 def test_photo_and_words_together(open_page):
     page = open_page()
     search_by_photo(page)

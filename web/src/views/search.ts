@@ -49,6 +49,7 @@ export async function showSearch(
   if (seen.size > 20) seen.delete(seen.keys().next().value!);
   const from = query.recipe ? await api.recipe(query.recipe, signal) : null;
   main.querySelector(".waiting")?.remove();
+  if (answers[0]?.confidence?.level === "none") title.textContent = "Nearest to your photo";
   if (from) title.textContent = `${query.find === "photos" ? "Photos" : "Recipes"} like ${titleOf(from)}`;
   main.append(...results(query, photo, answers, listing.facets, info, title));
 }
@@ -148,7 +149,8 @@ function summary(answer: api.Answer): HTMLElement {
 }
 
 function confidence({ level, message }: NonNullable<api.Answer["confidence"]>): HTMLElement {
-  return h("p", { class: `confidence ${level}` }, h("span", { class: "dot", "aria-hidden": "true" }), message);
+  const text = level === "none" ? `${message} These come nearest.` : message;
+  return h("p", { class: `confidence is-${level}` }, h("span", { class: "dot", "aria-hidden": "true" }), text);
 }
 
 function hitCard(
