@@ -278,6 +278,8 @@ def test_a_recipe_leads_on(open_page):
     page.get_by_role("link", name="Find photos of this").click()
     page.wait_for_selector(".hits.photos .card")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Photos like Minestrone")
+    page.get_by_role("link", name="Show recipes").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Recipes like Minestrone")
 
 
 EXPORT = """<!doctype html><title>Fig toast</title><script type="application/ld+json">{"@context":

@@ -117,7 +117,7 @@ function results(
   return [
     filters(where, facets, change),
     chips(where, change) ?? "",
-    h("div", { class: "summary" }, title, summary(first)),
+    h("div", { class: "summary" }, title, summary(query, first)),
     ...(first.confidence ? [confidence(first.confidence)] : []),
     ...first.notes.map((note) => h("p", { class: "note" }, note)),
     first.hits.length ? list : nothing(query, where, change),
@@ -144,8 +144,13 @@ function headline(query: Query): string {
 
 const found = (answer: api.Answer): string => (answer.total ? `${plural(answer.total, "hit")}` : "No hits");
 
-function summary(answer: api.Answer): HTMLElement {
-  return h("p", { class: "soft" }, answer.total > 1 ? `${found(answer)}, nearest first` : found(answer));
+function summary(query: Query, answer: api.Answer): HTMLElement {
+  const text = answer.total > 1 ? `${found(answer)}, nearest first` : found(answer);
+  const other = query.find === "photos" ? "recipes" : "photos";
+  const instead = query.photo
+    ? null
+    : h("a", { href: format({ view: "search", query: { ...query, find: other } }) }, `Show ${other}`);
+  return h("p", { class: "soft" }, text, instead ? [" · ", instead] : null);
 }
 
 function confidence({ level, message }: NonNullable<api.Answer["confidence"]>): HTMLElement {
