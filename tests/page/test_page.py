@@ -330,6 +330,8 @@ def test_keys_alone_are_enough(open_page):
     settled(page)
     expect(page.get_by_role("heading", level=1)).to_be_focused()
     page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Show photos")).to_be_focused()
+    page.keyboard.press("Tab")
     focused = page.evaluate("document.activeElement.closest('.card')?.dataset.id")
     assert focused == page.locator(".hits .card").first.get_attribute("data-id")
     page.keyboard.press("Enter")
