@@ -3,10 +3,10 @@
     python scripts/confidence.py RUN FEATURES [--split S] [--data FOLDER ...] [--pictures FOLDER ...] [--fit]
 
 Photos that belong: those of the split, and of each FOLDER of recipes, each asked without its own recipe and
-photo. Photos that do not: the two pictures that scikit-learn carries, those inside the wheel of scikit-image if
-it is installed (nothing is downloaded), and those of folders given as `--pictures`. Of both kinds one half
+photo. Photos that do not: the two pictures that scikit-learn carries, those inside the wheel of scikit-image
+if it is installed (nothing is downloaded), and those of folders given as `--pictures`. Of both kinds one half
 is fitted on and the other measured on, in ten random halvings; printed is the mean. Then how many of either
-kind get which level by the constants of `savor.confidence`. `--fit` prints what these should be, from all pictures.
+kind get which level by the constants of `savor.confidence`; `--fit` prints what these should be.
 
 Also printed: whether the best score tells photos whose recipe is in the index from such whose recipe is not
 (both are dishes), and how well the likelihood of the first hit is calibrated.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,6 @@ from savor.confidence import AMONG, confidence
 from savor.diets import NO_ADVICE, UNLISTED
 from savor.errors import UsageError
 from savor.index import Filter, Match
-from savor.index.filters import normalised
 from savor.queries import Understood, both, parse_query, shown
 from savor.reasons import matched, terms_of_lines, terms_of_text
 from savor.recipe import Recipe
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 SAME_PHOTO = 0.98
 SAME_TEXT = 0.95  # of two recipes with the same title
 WINDOW = 20  # ranks behind a hit in which its duplicates are looked for
+_WORD = re.compile(r"\w+")
 _PAGE = 64  # recipes listed at a time
 
 Group = tuple[Hit, tuple[str, ...]]  # a hit and the ids of its duplicates
@@ -128,10 +129,8 @@ def _that_can_be_met(
         kept = max(fewer, key=lambda one: index.count(find, one))
     dropped = tuple(term for term in where.have if term not in kept.have)
     named = ", ".join(map(shown, dropped))
-    reason = (
-        f"No recipe has {named}" if dropped == nowhere else f"No recipe has all that was asked for; {named}"
-    )
-    notes.append(f"{reason}: the hits are without this condition.")
+    reason = f"No recipe has {named}" if dropped == nowhere else "No recipe meets all conditions"
+    notes.append(f"{reason}; the hits need not have {named}.")
     return kept, tuple(map(shown, dropped)), notes
 
 
@@ -232,24 +231,30 @@ class Duplicates:
     def look_at(self, hits: Sequence[Hit]) -> None:
         """Fetch what is needed of some hits, all at once."""
         keys: list[tuple[str, str | None]] = [(hit.recipe_id, hit.photo) for hit in hits if hit.photo]
-        titles = Counter(normalised(hit.title) for hit in hits)
+        titles = Counter(_plain(hit.title) for hit in hits)
         if self.find == "recipes":
-            keys += [(hit.id, None) for hit in hits if hit.title and titles[normalised(hit.title)] > 1]
+            keys += [(hit.id, None) for hit in hits if titles[_plain(hit.title)] > 1]
         missing = [key for key in keys if key not in self._vectors]
         for key, vector in zip(missing, self.searcher.index.vectors(missing), strict=True):
             self._vectors[key] = None if vector is None else self.searcher.bare(vector)
 
     def __call__(self, one: Hit, other: Hit) -> bool:
         """Tell it of two hits that were looked at together."""
-        if self._cosine((one.recipe_id, one.photo), (other.recipe_id, other.photo)) >= SAME_PHOTO:
-            return bool(one.photo and other.photo)
-        if self.find == "photos" or not one.title or normalised(one.title) != normalised(other.title):
+        photos = (one.recipe_id, one.photo), (other.recipe_id, other.photo)
+        if one.photo and other.photo and self._cosine(*photos) >= SAME_PHOTO:
+            return True
+        if self.find == "photos" or not one.title or _plain(one.title) != _plain(other.title):
             return False
         return self._cosine((one.id, None), (other.id, None)) >= SAME_TEXT
 
     def _cosine(self, one: tuple[str, str | None], other: tuple[str, str | None]) -> float:
         first, second = self._vectors.get(one), self._vectors.get(other)
         return -1.0 if first is None or second is None else float(first @ second)
+
+
+def _plain(title: str) -> str:
+    """Return a title in lower case without punctuation."""
+    return " ".join(_WORD.findall(title.casefold()))
 
 
 def page_of_groups(
@@ -266,7 +271,7 @@ def page_of_groups(
         k: how many groups.
         offset: how many to leave out before.
     """
-    depth = offset + k + WINDOW
+    depth = 2 * (offset + k) + WINDOW
     while True:
         hits = best(depth)
         groups = _grouped(hits, same)

@@ -24,7 +24,8 @@ _PLAIN = frozenset(
     cubed cut trimmed washed cold hot warm room temperature salt pepper water oil cm inch x no not very
     good quality ripe leave leaf recipe dish something anything please under minute hour quick easy
     simple style homemade best my pack size divided packed toasted roasted boneless skinless lean low
-    free unsalted salted plain such well juiced seeded deseeded zest juice half quarter""".split()  # noqa: SIM905
+    free unsalted salted plain such well juiced seeded deseeded zest juice half quarter fine baking
+    powder soda""".split()  # noqa: SIM905
 )
 
 

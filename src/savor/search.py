@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Confidence", "Found", "Hit", "Query", "Searcher", "as_picture", "read_recipe"]
 
 
+# Scores of a text spread wider over recipes than those of a photo: at 1 the photo would hardly count. Photos
+# with two words of their recipe's ingredients, validation recipes of the real data: MRR 0.269 for the photo
+# alone, 0.295 at 0.5, 0.255 at 1.
+TEXT_WEIGHT = 0.5
+
+
 class Query(NamedTuple):
     """What is looked for: its vector and states, and whether it is one of the photos or of the recipes.
 
@@ -86,8 +92,8 @@ class Searcher:
     ) -> list[Hit]:
         """Return the k best answers to a photo: a file, its bytes, or an opened picture.
 
-        With words beside it, an entry's score is the cosine with the sum of both vectors, so that each counts
-        as much as the other; no pair scorer orders these again, for it knows the photo only.
+        With words beside it, an entry's score is the cosine with the sum of the photo's vector and half of
+        the words'; no pair scorer orders these again, for it knows the photo only.
 
         Args:
             photo: the photo.
@@ -212,14 +218,14 @@ class Searcher:
     def with_text(self, query: Query, text: str) -> Query:
         """Return what a photo and words look for together.
 
-        The rows are added as retrieval compares them: the sum's cosine then is the sum of both scores, and
-        where a method corrects for hubs the photo's row meets recipes with their correction, the text's meets
-        photos with theirs.
+        The rows are added as retrieval compares them, so that a score of the sum is the sum of both scores:
+        where a method corrects for hubs, the photo's row meets recipes with their correction and the text's
+        does not, as if each were asked alone. Adding first and correcting the sum as a photo ranks no better.
         """
         import numpy as np
 
         (vector, _) = self.of_recipe(Recipe("", text), "recipes").item
-        both = query.item[0] + vector
+        both = query.item[0] + TEXT_WEIGHT * vector
         return Query((both / max(float(np.linalg.norm(both)), 1e-12), None), None)
 
     def check(self, find: Find, k: int, offset: int) -> None:

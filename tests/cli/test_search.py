@@ -116,7 +116,7 @@ def test_index_says_on_standard_output_what_it_holds_and_on_the_other_what_it_le
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--data", "kitchen"], 2, "name a run"),
+        ([], 2, "either --data or --features"),
         (["run"], 2, "either --data or --features"),
         (["run", "--data", "kitchen", "--features", "x"], 2, "either --data or --features"),
         (["run", "--data", "kitchen", "--split", "vall"], 2, "no split 'vall'; it has all"),
@@ -187,7 +187,6 @@ def test_html_writes_the_gallery(index, work, capsys, query):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--text", "red"], 2, "name an index"),
         (["index"], 2, "exactly one of"),
         (["index", "--text", "red", "--photo", "kitchen/red.png"], 2, "exactly one of"),
         (["index", "--text", "  "], 2, "blank"),

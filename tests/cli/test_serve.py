@@ -102,9 +102,7 @@ def test_what_is_no_index_is_told_at_once(capsys, tmp_path, served) -> None:
 def test_without_an_index_it_is_the_starter_cookbook_or_ones_copy_of_it(
     capsys, index, served, tmp_path, monkeypatch
 ) -> None:
-    starter = types.ModuleType("savor.starter")
-    starter.open_cookbook = lambda: types.SimpleNamespace(path=index)
-    monkeypatch.setitem(sys.modules, "savor.starter", starter)
+    monkeypatch.setattr("savor.starter.open_cookbook", lambda: types.SimpleNamespace(path=index))
     monkeypatch.setattr("typer.get_app_dir", lambda name: str(tmp_path / "mine"))
     code, _, err = serve(capsys, "--port", 0)
     own = tmp_path / "mine" / "cookbook"

@@ -65,3 +65,22 @@ def test_it_is_told_by_its_marks(found, name):
 def test_an_address_is_no_ingredient(found):
     (one,) = found("Mail eve@example.org about @salt{}.\n")
     assert one.recipe.ingredients == ("salt",)
+
+
+def test_what_an_earlier_step_made_is_no_ingredient(found):
+    (one,) = found(
+        "Mix @flour{2%dl}.\n\nRest the @&(~1)dough{} and @&(1)the rest{}. Use @?./a/Sauce{1%dl}.\n"
+    )
+    assert one.recipe.ingredients == ("2 dl flour", "1 dl Sauce")
+    assert one.recipe.instructions[1] == "Rest the dough and the rest. Use Sauce."
+
+
+def test_metadata_in_groups_and_a_picture_a_step(found, zipped, photo):
+    page = (
+        "---\ntitle: Tea\nsource:\n  name: Eve\n  url: https://x.org\ntime:\n  prep: 5 min\n---\n"
+        "Boil @water{1%l}.\n"
+    )
+    names = ["Tea.jpg", "Tea.1.jpg", "Tea.10.jpg", "Tea.2.1.png", "Tea time.jpg"]
+    (one,) = found(zipped({"Tea.cook": page} | dict.fromkeys(names, photo())))
+    assert (one.recipe.source, dict(one.recipe.times)) == ("https://x.org", {"prep": "5 min"})
+    assert [picture.name for picture in one.photos] == ["Tea.jpg", "Tea.1.jpg", "Tea.2.1.png", "Tea.10.jpg"]

@@ -59,13 +59,14 @@ def settled(recipe: Recipe) -> Recipe:
     ingredients=st.lists(LINE | LINE.map(Section), max_size=4),
     steps=st.lists(LINE | LINE.map(Section), max_size=4),
     servings=st.none() | LINE,
+    times=st.dictionaries(st.sampled_from(["prep", "cook", "total", "inactive"]), LINE),
     tags=st.lists(LINE, max_size=3),
-    notes=st.none() | LINE,
+    category=st.none() | LINE,
+    source=st.none() | LINE | st.just("https://example.org/a?b=1&c=%20"),
+    notes=st.none() | st.lists(LINE, max_size=3).map("\n".join),
 )
-def test_nothing_is_lost_on_the_second_way_round(title, ingredients, steps, servings, tags, notes):
-    recipe = Recipe(
-        "1", title, tuple(ingredients), tuple(steps), servings=servings, tags=tuple(tags), notes=notes
-    )
+def test_nothing_is_lost_on_the_second_way_round(title, ingredients, steps, tags, **more):
+    recipe = Recipe("1", title, tuple(ingredients), tuple(steps), tags=tuple(tags), **more)
     once = settled(recipe)
     assert settled(once) == once
     assert once.id == "1"

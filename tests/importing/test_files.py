@@ -145,3 +145,46 @@ def test_a_page_takes_photos_from_its_own_folder_only(tmp_path, zipped):
 def test_nothing_there(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         open_source(tmp_path / "nowhere")
+
+
+def test_the_photo_of_another_recipe_s_folder_is_not_taken(tmp_path, zipped):
+    names = [
+        "r/leek/index.md",
+        "r/leek/a.txt",
+        "r/cake/index.md",
+        "r/cake/cover.jpg",
+        "images/pie.jpg",
+        "r/b.jpg",
+    ]
+    source = open_source(write(tmp_path, zipped(dict.fromkeys(names, b"x"))))
+    assert source.photo("cover.jpg", "r/leek/index.md") is None
+    assert source.photo("../cake/cover.jpg", "r/leek/index.md").name == "r/cake/cover.jpg"
+    assert source.photo("cake/cover.jpg", "r/leek/index.md").name == "r/cake/cover.jpg"
+    assert source.photo("cover.jpg", "r/cake/index.md").name == "r/cake/cover.jpg"
+    assert source.photo("pie.jpg", "r/leek/index.md").name == "images/pie.jpg"
+    assert source.photo("b.jpg", "r/leek/index.md").name == "r/b.jpg"
+
+
+@pytest.mark.parametrize("name", ["http://[::1", "http://x.org/[a", "%", "//", "?", "a\0b.jpg", "x" * 5000])
+def test_odd_names_of_photos_are_no_photos(tmp_path, zipped, name):
+    assert open_source(write(tmp_path, zipped({"b.jpg": b"x"}))).photo(name, "r.md") is None
+
+
+def test_a_photo_with_another_suffix_or_size(tmp_path, zipped):
+    source = open_source(
+        write(tmp_path, zipped(dict.fromkeys(["p.md", "p/a-300x200.jpg", "p/b.webp"], b"x")))
+    )
+    assert source.photo("https://x.org/a.jpg", "p.html").name == "p/a-300x200.jpg"
+    assert source.photo("b.jpg", "p.md").name == "p/b.webp"
+    assert source.photo("a.jpg", "p.md") is None
+
+
+def test_a_single_file_has_the_photos_that_are_named_like_it(tmp_path):
+    (tmp_path / "tea.md").write_text("x")
+    for name in ("tea.jpg", "tea.1.jpg", "teapot.jpg", "other.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "tea_files").mkdir()
+    (tmp_path / "tea_files" / "pot.png").write_bytes(b"x")
+    (tmp_path / "tea_files" / "away.png").symlink_to(tmp_path / "other.jpg")
+    source = open_source(tmp_path / "tea.md")
+    assert sorted(source.files) == ["tea.1.jpg", "tea.jpg", "tea.md", "tea_files/pot.png"]

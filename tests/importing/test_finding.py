@@ -94,6 +94,10 @@ def test_plain_json_keeps_its_sections(found):
         (b"[1, 2]", "without a recipe"),
         (b"{}", "without a recipe"),
         (b"just words", "no recipe is marked"),
+        (b"{\\rtf1 x}", "word processor"),
+        (b"<?xml version='1.0'?><recipes/>", "XML of an unknown form"),
+        (b"title,ingredients,steps\n", "after its first row"),
+        (b"\xff\xd8\xff\xe0 a photo alone", "no file in it can hold a recipe"),
         (b" \n", "blank"),
         (b"<html><body>Hello", "no recipe as JSON-LD"),
     ],
@@ -141,3 +145,23 @@ def test_the_folder_that_is_written_is_not_read(tmp_path):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
 def test_decoding(encoding):
     assert decoded("½ crème".encode(encoding)) == "½ crème"
+
+
+def test_a_word_document_is_named(skipped, zipped):
+    (one,) = skipped(zipped({"word/document.xml": "<w/>", "[Content_Types].xml": "<t/>"}))
+    assert "word processor" in one.reason
+
+
+@pytest.mark.parametrize(
+    "name", ["recipe.js", "recipe.css", "recipe.svg", "recipe.lock", "recipe.map", "page.download"]
+)
+def test_a_recipe_under_the_name_of_a_part_of_a_page(tmp_path, name):
+    (tmp_path / name).write_text(json.dumps(NODE))
+    (tmp_path / "style.css").write_text("@media print{a{b:c}} @font{x}")
+    (tmp_path / "app.js").write_text("var a = {}; // @x{y}")
+    (one,) = find(tmp_path)
+    assert one.recipe.title == "Tea"
+
+
+def test_a_text_that_begins_like_a_bitmap(found):
+    assert found("BMT\n\nIngredients:\nbacon\n\nMethod:\nFry.\n")[0].recipe.title == "BMT"

@@ -154,3 +154,41 @@ def test_a_text_that_is_no_recipe_is_skipped(skipped):
     assert "neither ingredients nor steps" in one.reason
     (one,) = skipped("# Readme\n\nHello.\n")
     assert "no recipe is marked" in one.reason
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "---\ntitle: Leek\n---\n**Ingredients:**\n\n- 1 leek\n- salt\n\n__Method__\n\n1. Wash.\n2. Fry.\n",
+        "---\ntitle: Leek\n---\nIngredients:\n\n- 1 leek\n- salt\n\nDirections:\n\n1. Wash.\n2. Fry.\n",
+        "Leek\n====\nIngredients\n-----------\n- 1 leek\n- salt\n\nMethod\n------\n1. Wash.\n2. Fry.\n",
+        "# Leek\n<h2>Ingredients</h2>\n<li>1 leek<li>salt\n<h2>Steps</h2><li>Wash.<li>Fry.",
+        "---\r\ntitle: Leek\r\ningredients:\r\n- 1 leek\r\n- salt\r\nsteps:\r\n- Wash.\r\n- Fry.\r\n---\r\n",
+        "---\ntitle: Leek\ningredients:\n- 1 leek\n- salt\ndirections:\n- Wash.\n- Fry.\n...\n",
+        "---\ntitle: Leek\ningredients: [{qty: 1, item: leek}, salt]\nsteps: [step: Wash., Fry.]\n---\n",
+    ],
+)
+def test_headings_and_lists_as_people_write_them(found, page):
+    (one,) = found(page)
+    assert (one.recipe.title, one.recipe.ingredients) == ("Leek", ("1 leek", "salt"))
+    assert one.recipe.instructions == ("Wash.", "Fry.")
+
+
+def test_a_page_bundle_is_called_like_its_folder(found, zipped, photo):
+    page = "---\nprep_time: 10\nimage: cover.jpg\n---\n## Ingredients\n- salt\n"
+    (one,) = found(zipped({"leek-pie/index.md": page, "leek-pie/cover.jpg": photo()}))
+    assert (one.recipe.title, dict(one.recipe.times)) == ("leek-pie", {"prep": "10 min"})
+    assert len(one.photos) == 1
+
+
+def test_of_several_photos_the_one_that_is_missing_is_named(found, zipped, photo):
+    page = "---\ntitle: Leek\nimages: [a.jpg, b.jpg, https://x.org/c.jpg]\ningredients: [salt]\n---\n"
+    (one,) = found(zipped({"leek.md": page, "img/a.jpg": photo()}))
+    assert len(one.photos) == 1
+    assert one.remarks == ("its photo is not in the source: b.jpg",)
+
+
+def test_plain_headings_below_a_title(found):
+    (one,) = found("# Leek\n\nIngredients:\n1 leek\nsalt\n\nInstructions:\nWash and fry.\n")
+    assert (one.recipe.title, one.recipe.ingredients) == ("Leek", ("1 leek", "salt"))
+    assert one.recipe.instructions == ("Wash and fry.",)

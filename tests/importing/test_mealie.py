@@ -261,3 +261,101 @@ def test_one_broken_row_does_not_cost_the_others_and_is_named(tmp_path, monkeypa
 def test_other_files_of_an_old_backup_hold_no_recipes(skipped, name):
     (one,) = skipped(json.dumps([{"username": "eve", "password": "x"}]), name)
     assert "accounts and settings are not imported" in one.reason
+
+
+def backup(**tables):
+    return {
+        "alembic_version": [{"version_num": "x"}],
+        "recipes": [{"id": "aa" * 16, "slug": "dal", "name": "Dal", "image": None}],
+        **tables,
+    }
+
+
+def test_a_backup_of_3_x_with_units_in_the_plural_and_a_recipe_in_a_recipe(found):
+    own, other = "aa" * 16, "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb"
+    unit = {
+        "name": "tablespoon",
+        "plural_name": "tablespoons",
+        "abbreviation": "tbsp",
+        "use_abbreviation": False,
+    }
+    tables = backup(
+        recipes=[{"id": own, "slug": "dal", "name": "Dal"}, {"id": other, "slug": "ghee", "name": "Ghee"}],
+        ingredient_units=[{**unit, "id": "c" * 32}, {**unit, "id": "d" * 32, "use_abbreviation": True}],
+        ingredient_foods=[{"id": "e" * 32, "name": "onion", "plural_name": "onions"}],
+        recipes_ingredients=[
+            {
+                "recipe_id": own,
+                "position": 3,
+                "quantity": 2,
+                "referenced_recipe_id": other.replace("-", ""),
+                "note": "",
+            },
+            {
+                "recipe_id": own,
+                "position": 1,
+                "quantity": 2,
+                "unit_id": "c" * 32,
+                "food_id": "e" * 32,
+                "note": "red",
+            },
+            {
+                "recipe_id": own,
+                "position": 2,
+                "quantity": 1,
+                "unit_id": "d" * 32,
+                "food_id": "e" * 32,
+                "note": None,
+            },
+            {"recipe_id": own, "position": 0, "quantity": 0, "title": "Pot", "note": "salt"},
+        ],
+        recipe_instructions=[
+            {"recipe_id": own, "position": 1, "title": "", "summary": "Last", "text": "Eat."},
+            {"recipe_id": own, "position": 0, "title": None, "text": "Boil."},
+        ],
+        tools=[{"id": "f" * 32, "name": "Pan"}],
+        recipes_to_tools=[{"recipe_id": own, "tool_id": "f" * 32}],
+    )
+    dal, ghee = found(tables)
+    assert dal.recipe.ingredients == ("Pot", "salt", "2 tablespoons onions, red", "1 tbsp onion", "2 Ghee")
+    assert dal.recipe.instructions == ("Boil.", "Last: Eat.")
+    assert '"Pan"' in dal.raw
+    assert ghee.recipe.title == "Ghee"
+
+
+def test_fractions_are_written_in_plain_digits(found):
+    line = {"quantity": 1.5, "note": "", "display": "1 ¹/₂ cups flour"}
+    (one,) = found({**NEW, "recipeIngredient": [line]})
+    assert one.recipe.ingredients == ("1 1/2 cups flour",)
+
+
+@pytest.mark.parametrize(
+    "without", ["recipes_ingredients", "recipe_instructions", "notes", "tags", "recipe_nutrition"]
+)
+def test_a_backup_may_lack_any_table_and_column(found, without):
+    own = "aa" * 16
+    tables = backup(
+        recipes_ingredients=[{"recipe_id": own, "note": "salt"}],
+        recipe_instructions=[{"recipe_id": own, "text": "Boil.", "title": ""}],
+        notes=[{"recipe_id": own, "text": "Hot."}],
+        tags=[],
+        recipe_nutrition=[{"recipe_id": own}],
+    )
+    del tables[without]
+    (one,) = found(tables)
+    assert one.recipe.title == "Dal"
+    assert len(one.recipe.ingredients) == (without != "recipes_ingredients")
+    assert len(one.recipe.instructions) == (without != "recipe_instructions")
+
+
+def test_the_first_versions_kept_what_a_page_said(found, zipped, photo):
+    section = {
+        "@type": "HowToSection",
+        "name": "Pot",
+        "itemListElement": [{"@type": "HowToStep", "text": "Boil."}],
+    }
+    page = {**OLDEST, "keywords": "quick", "image": "x.jpg", "recipeInstructions": [section]}
+    (one,) = found(zipped({"recipes/dal.json": page, "images/x.jpg": photo()}))
+    assert one.recipe.instructions == ("Pot", "Boil.")
+    assert one.recipe.tags == ("quick",)
+    assert len(one.photos) == 1

@@ -40,3 +40,9 @@ def test_a_zip_of_recipes(found, zipped, photo):
 
 def test_a_single_recipe(found):
     assert found(STEW)[0].recipe.title == "Stew"
+
+
+def test_a_part_may_be_missing(found):
+    without = {key: value for key, value in STEW.items() if key not in ("instructions", "cookTime")}
+    (one,) = found(without)
+    assert (len(one.recipe.ingredients), one.recipe.instructions) == (5, ())

@@ -75,3 +75,14 @@ def test_a_damaged_gzip_is_skipped(skipped, data):
 def test_a_gzip_bomb_is_skipped(skipped):
     (one,) = skipped(gzip.compress(bytes(40 << 20)))
     assert "no honest archive" in one.reason
+
+
+def test_a_photo_that_lies_beside_the_recipe(found, zipped, photo):
+    (one,) = found(zipped({"Pho.paprikarecipe": packed(PHO), "x.jpg": photo()}))
+    assert one.photos[0].read() == photo()
+    assert one.remarks == ()
+
+
+def test_lists_under_the_same_names_are_not_paprika_s(found):
+    (one,) = found({"name": "Pho", "ingredients": ["bones"], "directions": ["Simmer.", "Serve."]})
+    assert (one.recipe.ingredients, one.recipe.instructions) == (("bones",), ("Simmer.", "Serve."))

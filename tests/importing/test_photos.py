@@ -88,3 +88,25 @@ def test_padding_between_segments(photo):
 def test_no_photo(data):
     with pytest.raises(PhotoError):
         checked(data)
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("JPEG", ".jpg"), ("PNG", ".png")])
+def test_big_photos_are_scaled_down_and_upright(kind, suffix):
+    from savor.importing.photos import LONGEST_SIDE
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.new("RGB", (LONGEST_SIDE + 400, 100), "red").save(buffer, kind, exif=exif.tobytes())
+    bare, found = checked(buffer.getvalue())
+    assert found == suffix
+    picture = open_photo(bare)
+    assert picture.height == LONGEST_SIDE
+    assert picture.width < 100
+
+
+def test_a_picture_of_one_pixel_is_none():
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, "GIF")
+    with pytest.raises(PhotoError, match="1 x 1 pixels"):
+        checked(buffer.getvalue())

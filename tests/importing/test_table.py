@@ -53,7 +53,11 @@ def test_plan_to_eat(found):
     assert recipe.instructions == ("Heat.", "Fill.")
     assert (recipe.category, recipe.tags) == ("Dinner", ("quick", "cheap", "Mexican", "Beans"))
     assert dict(recipe.times) == {"prep": "10 min", "cook": "20 min", "total": "30 min"}
-    assert (recipe.source, recipe.servings, recipe.notes) == ("https://example.org/t", "4", "Crisp.")
+    assert (recipe.source, recipe.servings, recipe.notes) == (
+        "https://example.org/t",
+        "4",
+        "Crisp.\n\nSource: Eve",
+    )
     assert "not downloaded" in one.remarks[0]
 
 
@@ -97,7 +101,7 @@ def test_bad_rows_are_named_and_the_others_read(tmp_path):
     results = list(find(path))
     assert [one.recipe.title for one in results if isinstance(one, Found)] == ["A", "D", "E"]
     (bad,) = [one for one in results if isinstance(one, Skipped)]
-    assert bad.source == "a.csv row 2"
+    assert bad.source == "a.csv row 2 ('B')"
     assert "separator" in bad.reason
 
 
@@ -106,3 +110,53 @@ def test_the_raw_source_of_a_row_is_that_row(found):
     assert "Fry." not in one.raw
     assert "eve" not in one.raw
     assert "2 eggs" in two.raw
+
+
+def test_headings_of_plan_to_eat(found):
+    cell = ", Heading\n2 cans beans, drained\n, Other heading\n3 tomatoes\n\n"
+    (one,) = found(
+        f'Title,Servings,Yield,Ingredients,Directions,Photo Url\nTacos,7,1 pan,"{cell}","Heat.\nFill.",\n'
+    )
+    assert one.recipe.ingredients == ("Heading", "2 cans beans, drained", "Other heading", "3 tomatoes")
+    assert [type(line) is Section for line in one.recipe.ingredients] == [True, False, True, False]
+    assert (one.recipe.servings, one.remarks) == ("7, 1 pan", ())
+
+
+def test_a_comma_too_many_or_too_few_at_the_end_of_a_row(found):
+    several = found("title,ingredients,instructions,\nA,1 egg,Boil.,\nB,2 eggs,Boil.\n")
+    assert [(one.recipe.title, one.remarks) for one in several] == [("A", ()), ("B", ())]
+    (one,) = found("title,ingredients,instructions\nA,1 egg,Boil.,,\n")
+    assert one.recipe.instructions == ("Boil.",)
+
+
+def test_a_quotation_mark_that_is_never_closed_is_said(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('title,ingredients,instructions\nA,1 egg,Boil.\nB,"1 egg,Boil.\nC,1 egg,Fry.\n')
+    found_, bad = [one for one in find(path) if isinstance(one, Found)], list(find(path))[-1]
+    assert [one.recipe.title for one in found_] == ["A", "B"]
+    assert isinstance(bad, Skipped)
+    assert "never closed" in bad.reason
+
+
+@pytest.mark.parametrize(
+    ("cell", "lines"),
+    [
+        ("['1 egg', '2 leeks']", ("1 egg", "2 leeks")),
+        ("['1 egg' '2 leeks']", ("1 egg", "2 leeks")),
+        ("1 egg\\n2 leeks", ("1 egg", "2 leeks")),
+        ("1 egg; 2 leeks; salt", ("1 egg", "2 leeks", "salt")),
+        ("1 egg|2 leeks|salt", ("1 egg", "2 leeks", "salt")),
+        ('[{""name"": ""egg"", ""amount"": 1}]', ("1 egg",)),
+        ("NA", ()),
+    ],
+)
+def test_lists_as_programs_write_them(found, cell, lines):
+    (one,) = found(f'title,ingredients,instructions,image\nA,"{cell}",Boil.,character(0)\n')
+    assert (one.recipe.ingredients, one.remarks) == (lines, ())
+
+
+def test_a_line_that_excel_adds_and_several_photos_in_a_cell(found, zipped, photo):
+    table = "sep=;\nname;ingredients;method;image;video\nTea;leaves;Brew.;a.jpg, b.jpg;https://x.org/v\n"
+    (one,) = found(zipped({"t.csv": table, "p/a.jpg": photo("red"), "p/b.jpg": photo("blue")}))
+    assert [picture.name for picture in one.photos] == ["p/a.jpg", "p/b.jpg"]
+    assert one.recipe.notes == "Video: https://x.org/v"

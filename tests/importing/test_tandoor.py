@@ -100,3 +100,21 @@ def test_next_month_s_export_updates_this_one(tmp_path, zipped):
         path.write_bytes(zipped({"1.zip": zipped({"recipe.json": recipe})}))
         report = write(find(path), tmp_path / "out")
     assert report.counts == {"read": 0, "updated": 1, "unchanged": 0, "skipped": 0}
+
+
+def test_templates_in_steps_are_filled_in(found):
+    text = "Mix {{ ingredients[0] }}, {{ ingredients[1].food }}. Add {% scale(200) %} g. {{ ingredients[7] }}"
+    lines = [ingredient("flour", 200, "g"), ingredient("water", 1, "dl")]
+    (one,) = found({**PIE, "steps": [{"name": "", "instruction": text, "ingredients": lines}]})
+    assert one.recipe.instructions == ("Mix 200 g flour, water. Add 200 g.",)
+
+
+def test_the_only_step_keeps_its_name_and_steps_their_order(found):
+    (one,) = found({**PIE, "steps": [{"name": "Bake", "instruction": "Heat.", "ingredients": []}]})
+    assert one.recipe.instructions == ("Bake", "Heat.")
+    steps = [
+        {"name": "", "instruction": text, "ingredients": [], "order": order}
+        for text, order in (("B.", 2), ("A.", 1))
+    ]
+    (one,) = found({**PIE, "steps": steps})
+    assert one.recipe.instructions == ("A.", "B.")

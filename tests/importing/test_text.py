@@ -113,3 +113,25 @@ def test_reading_twice_changes_nothing_unless_there_is_markup(stored):
 
 def test_tags_come_once_and_keep_their_order():
     assert text.names("b, A;c", ["a", {"name": "d, e"}]) == ["b", "A", "c", "d, e"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -5, 0, True, None, [], {}])
+def test_what_is_no_time_and_no_amount(value):
+    assert text.duration(value) is None
+    assert text.number(value) in ("", "-5")
+
+
+@pytest.mark.parametrize(
+    ("item", "line"),
+    [
+        ("1 egg", "1 egg"),
+        ({"quantity": 2, "unit": "dl", "food": {"name": "milk"}, "note": "warm"}, "2 dl milk, warm"),
+        ({"requiredQuantity": {"value": 2, "unitText": "dl"}, "name": "milk"}, "2 dl milk"),
+        ({"text": "salt"}, "salt"),
+        ({"note": "to taste"}, "to taste"),
+        ({"x": 1}, ""),
+        (None, ""),
+    ],
+)
+def test_ingredients_in_parts(item, line):
+    assert text.ingredient(item) == line

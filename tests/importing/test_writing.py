@@ -266,3 +266,39 @@ def test_any_history_loses_nothing_and_repeats_nothing(tmp_path_factory, runs):
         repeated = write([tea(steps, key) for key, steps in run], out)
         assert not repeated.counts["read"]
         assert {line["id"] for line in lines(out)} == last.keys()
+
+
+def test_one_recipe_written_in_two_ways_is_one_and_keeps_what_only_one_of_them_has(tmp_path):
+    lines = ("1 leek, sliced", Section("Top"), "salt")
+    json_copy = Found(
+        "a.json", Recipe("", "Leek Pie", lines, ("1 - Wash.", "Bake!"), servings="4"), "k1", "{}"
+    )
+    html = Recipe(
+        "",
+        "Leek pie",
+        ("1 leek – sliced", "Top:", "Salt"),
+        ("1. Wash. Bake",),
+        servings="four",
+        tags=("pie",),
+    )
+    html_copy = Found("a.html", html, "k2", "<p>")
+    report = write([json_copy, html_copy], tmp_path)
+    assert statuses(report) == ["read", "skipped"]
+    assert (
+        report.recipes[1].reason
+        == "the same recipe as a.json; its tags added; its servings differ and are left out"
+    )
+    (line,) = lines_ = [json.loads(text) for text in (tmp_path / "recipes.jsonl").read_text().splitlines()]
+    assert (line["servings"], line["tags"], len(lines_)) == ("4", ["pie"], 1)
+    assert statuses(write([json_copy, html_copy], tmp_path)) == ["unchanged", "skipped"]
+    assert statuses(write([html_copy], tmp_path)) == ["unchanged"]
+
+
+def test_titles_alone_do_not_make_two_recipes_one(tmp_path):
+    stubs = [Found(key, Recipe("", "Leek", notes=key), key, "{}") for key in ("a", "b")]
+    assert statuses(write(stubs, tmp_path)) == ["read", "read"]
+
+
+def test_an_amount_makes_a_recipe_another(tmp_path):
+    two = [Found(key, Recipe("", "Leek", (f"{key} leeks",), ("Eat.",)), key, "{}") for key in ("1/2", "12")]
+    assert statuses(write(two, tmp_path)) == ["read", "read"]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from savor.cli.cookbook import cookbook
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -26,15 +28,19 @@ MOST_CELLS = 256
 
 
 def explain(
-    source: Annotated[
-        Path,
-        typer.Argument(help="An index, or a run to explain a recipe of your own with.", metavar="INDEX|RUN"),
-    ],
     photo: Annotated[Path, typer.Option(help="The photo.", metavar="FILE")],
     out: Annotated[
         Path,
         typer.Option(help="FILE.html, FILE.png or FILE.json; - is JSON on standard output.", metavar="FILE"),
     ],
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            help="An index, or a run to explain a recipe of your own with; the starter cookbook if left out.",
+            metavar="INDEX|RUN",
+            show_default=False,
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -72,7 +78,7 @@ def explain(
     for way in chosen or ():
         if way not in HOOKS:
             raise UsageError(f"--method {way}: no such way; choose from {', '.join(HOOKS)}")
-    embedder, searcher = _open(source, cells)
+    embedder, searcher = _open(cookbook() if source is None else source, cells)
     offered = ways(embedder.run.method)
     for way in chosen or ():
         if way not in offered:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from savor.cli.cookbook import cookbook
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -19,14 +21,17 @@ if TYPE_CHECKING:
     from savor.search import Searcher
 
 EXAMPLES = 5
-NO_STARTER = "there is no starter model in this version of Savor yet"
 
 
 def index(
     out: Annotated[Path, typer.Option(help="The index; one that is there is added to.", metavar="INDEX")],
     run: Annotated[
         Path | None,
-        typer.Argument(help="Folder that `savor train` wrote.", metavar="RUN", show_default=False),
+        typer.Argument(
+            help="Folder that `savor train` wrote; the starter model if left out.",
+            metavar="RUN",
+            show_default=False,
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Data set to encode with the run's encoders.", metavar="PATH")
@@ -61,8 +66,6 @@ def index(
             raise UsageError("--remove stands alone: `savor index --out INDEX --remove ID`")
         _remove(out, remove)
         return
-    if run is None:
-        raise UsageError(f"{NO_STARTER}: name a run, `savor index RUN --data PATH --out INDEX`")
     if (data is None) == (features is None):
         raise UsageError("name either --data or --features: what is to be indexed")
 
@@ -71,11 +74,19 @@ def index(
     from savor.index.building import build
     from savor.runs import open_run
 
-    opened = open_run(run)
+    opened = open_run(run if run is not None else _own_run(out))
     source = open_dataset(data) if data is not None else Features.open(str(features))
     with _bar() as show:
         summary = build(source, opened, out, splits=split or (), backend=backend, on_progress=show)
     _report(summary, out)
+
+
+def _own_run(out: Path) -> Path:
+    """Return the run of the index that is there, or for a new one the starter model."""
+    from savor import starter
+    from savor.index.folder import MANIFEST, RUN
+
+    return out / RUN if (out / MANIFEST).is_file() else starter.folder()
 
 
 def _remove(out: Path, recipe_ids: list[str]) -> None:
@@ -127,7 +138,11 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
 def search(
     index: Annotated[
         Path | None,
-        typer.Argument(help="Folder that `savor index` wrote.", metavar="INDEX", show_default=False),
+        typer.Argument(
+            help="Folder that `savor index` wrote; the starter cookbook if left out.",
+            metavar="INDEX",
+            show_default=False,
+        ),
     ] = None,
     photo: Annotated[Path | None, typer.Option(help="Search with a photo.", metavar="FILE")] = None,
     text: Annotated[
@@ -185,8 +200,6 @@ def search(
     """Find the recipes behind a photo, or the photos behind a recipe."""
     from savor.errors import UsageError
 
-    if index is None:
-        raise UsageError(f"{NO_STARTER}: name an index, such as `savor search INDEX --photo FILE`")
     if recipe is not None and (photo is not None or text is not None):
         raise UsageError("search with --recipe alone, or with --photo, --text or both")
     if text is not None and not text.strip():
@@ -201,7 +214,7 @@ def search(
     where = where_of(have or (), avoid or (), category, source, minutes)
     if not where and photo is None and text is None and recipe is None:
         raise UsageError("search with --photo, --text or --recipe, or with a condition such as --have FOOD")
-    searcher = Searcher(index, rerank)
+    searcher = Searcher(cookbook() if index is None else index, rerank)
     picture = None if photo is None else as_picture(photo)
     asked = None if recipe is None else _recipe_or_id(searcher, recipe)
     answer = searcher.ask(

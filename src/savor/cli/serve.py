@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from savor.cli.cookbook import cookbook, own_cookbook
+
 if TYPE_CHECKING:
     import socket
 
@@ -55,7 +57,8 @@ def serve(
 ) -> None:
     """Serve the page to search an index with, and the service behind it, until Ctrl-C.
 
-    Only this machine can reach it unless --host says otherwise. Prints the page's address.
+    Only this machine can reach it unless --host says otherwise. Prints the page's address. Without INDEX,
+    what is added goes to a copy of the starter cookbook in your own folder of settings.
     """
     import uvicorn
 
@@ -66,7 +69,9 @@ def serve(
     loopback = host in LOOPBACK
     if token is None and not read_only and (not loopback or public_url is not None):
         token = _made_up_token()
-    path, own_copy = (index, None) if index is not None else _starter()
+    path, own_copy = (index, None) if index is not None else (cookbook(), own_cookbook())
+    if own_copy is not None and path != own_copy:
+        typer.echo(f"savor: changes go to a copy of your own, {own_copy}", err=True)
     read_manifest(path)
     settings = Settings(path, token, read_only, loopback, public_url, data, own_copy)
     app = create_app(settings)
@@ -81,28 +86,6 @@ def serve(
         timeout_graceful_shutdown=5,
     )
     _run(uvicorn.Server(config), listening)
-
-
-def _starter() -> tuple[Path, Path]:
-    """Return the starter cookbook's index and where its own copy is made before the first change.
-
-    Where there is such a copy, it is what is served.
-    """
-    from savor.errors import UsageError
-
-    own = Path(typer.get_app_dir("savor")) / "cookbook"
-    if own.exists():
-        typer.echo(f"savor: serving your cookbook {own}", err=True)
-        return own, own
-    try:
-        from savor.starter import open_cookbook
-    except ImportError as error:
-        raise UsageError(
-            "there is no starter cookbook in this version of Savor yet: name an index, `savor serve INDEX`"
-        ) from error
-    path: Path = open_cookbook().path
-    typer.echo(f"savor: serving the starter cookbook; changes go to a copy of your own, {own}", err=True)
-    return path, own
 
 
 def _made_up_token() -> str:

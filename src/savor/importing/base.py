@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from savor.errors import DataError
 from savor.recipe import Recipe
@@ -17,9 +21,12 @@ _ACCOUNTS = frozenset(
     [
         *("user", "users", "userid", "username", "email", "password", "owner", "ownerid", "createdby"),
         *("updatedby", "group", "groupid", "household", "householdid", "shared", "sharedwith"),
-        *("comment", "comments", "review", "reviews"),
+        *("comment", "comments", "review", "reviews", "timelineevents"),
     ]
 )
+_SECRETS = re.compile(r"password|passwd|token|secret|apikey|email")
+# The look-behind makes it linear: a run of letters is entered at its beginning alone.
+_ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+")
 _PHOTO_KEYS = frozenset(["photo", "photo_data", "images", "photos", "data"])
 _BASE64 = re.compile(r"[\w+/=\s-]{200,}")
 
@@ -81,18 +88,49 @@ def absent_photo(name: str) -> str:
     return f"its photo is {where}: {name}"
 
 
+def embedded(index: int, data: str) -> Picture:
+    """Return a photo that stands in the file itself, as base64 or a `data:` address."""
+    return Picture(f"{index} in the file", partial(data_address, data))
+
+
+def data_address(address: str) -> bytes:
+    """Return the bytes inside a `data:` address or a bare base64 text.
+
+    Raises:
+        ValueError: it is not base64.
+    """
+    head, comma, body = address.partition(",")
+    if comma and head.startswith("data:") and "base64" not in head:
+        return unquote_to_bytes(body)
+    try:
+        return base64.b64decode((body if comma else head).strip(), validate=False)
+    except binascii.Error as error:
+        raise ValueError(f"the base64 text of the photo is damaged ({error})") from error
+
+
 def without_photos(page: str) -> str:
     """Return a text without the photos in its `data:` addresses, which hold the place they were taken at."""
     return re.sub(r"data:image/[^\s)\"'<>]+", "(photo)", page)
 
 
+def without_addresses(raw: str) -> str:
+    """Return the raw source of a recipe without e-mail addresses.
+
+    >>> without_addresses("by may@example.org, @salt{} and 2@3")
+    'by (address), @salt{} and 2@3'
+    """
+    return _ADDRESS.sub("(address)", raw)
+
+
+@lru_cache(maxsize=4096)
+def _is_private(key: str) -> bool:
+    folded = re.sub(r"[\W_]", "", key).lower()
+    return folded in _ACCOUNTS or bool(_SECRETS.search(folded))
+
+
 def _bare(value: Any, key: str = "") -> Any:
     if isinstance(value, Mapping):
-        return {
-            name: _bare(inner, name)
-            for name, inner in value.items()
-            if name.replace("_", "").lower() not in _ACCOUNTS
-        }
+        return {name: _bare(inner, name) for name, inner in value.items() if not _is_private(str(name))}
     if isinstance(value, list):
         return [_bare(inner, key) for inner in value]
     if isinstance(value, str) and (

@@ -18,7 +18,7 @@ from savor.recipe import Section
 
 # A name of several words ends in braces, a name of one word may do without them.
 _MARKED = re.compile(
-    r"(?<![\w@])([@#~])[?+&!-]*(?:([^@#~{}\n]*?)\{([^{}\n]*)\}(?:\(([^()\n]*)\))?|([\w'’-]+))"
+    r"(?<![\w@])([@#~])[?+&!-]*(\([=~\d]+\))?(?:([^@#~{}\n]*?)\{([^{}\n]*)\}(?:\(([^()\n]*)\))?|([\w'’-]+))"
 )
 _INGREDIENT = re.compile(r"(?<!\w)@[^@#~{}\n]*\{[^{}\n]*\}")
 _META = re.compile(r"(?m)^>>[ \t]*([^:\n]+):[ \t]*(.*)$")
@@ -40,15 +40,13 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
         yield Skipped(file.path, f"its front matter cannot be read: {error}")
         return
     fields = {**fields, **dict(_META.findall(body))}
-    folded = {re.sub(r"[\W_]", "", str(key)).lower(): value for key, value in fields.items()}
+    folded = {markdown.folded(key): value for key, value in fields.items()}
     ingredients, steps, notes = _body(_META.sub("", body))
     stem = posixpath.splitext(posixpath.basename(file.path))[0]
     title = text.clean(folded.get("title")) or stem
     recipe = markdown.recipe_of(folded, title, ingredients, steps, "\n".join(notes))
-    photos = [
-        source.picture(path) for path in source.beside(file.path, stem, *(f"{stem}.{n}" for n in range(40)))
-    ]
-    named, absent = markdown.photos_named(markdown.image_names(folded.get("image")), file, source)
+    photos = [source.picture(path) for path in source.numbered(file.path)]
+    named, absent = markdown.photos_named(markdown.photo_names(folded), file, source)
     pictures = {picture.name: picture for picture in (*named, *photos)}
     key = digest("cooklang", source.name, file.path)
     remarks = () if pictures else absent
@@ -93,8 +91,8 @@ def _without_empty(lines: list[str]) -> list[str]:
 
 
 def _ingredient(match: re.Match[str]) -> str:
-    kind, name, amount, remark, word = match.groups()
-    if kind != "@":
+    kind, step, name, amount, remark, word = match.groups()
+    if kind != "@" or step:  # what an earlier step made is no ingredient
         return ""
     shown = (name or word or "").split("|")[-1].strip()
     amount = (amount or "").lstrip("=").strip()
@@ -105,7 +103,7 @@ def _ingredient(match: re.Match[str]) -> str:
 
 def _plain(match: re.Match[str]) -> str:
     """Return what a cook reads in place of a mark."""
-    kind, name, amount, _, word = match.groups()
+    kind, _, name, amount, _, word = match.groups()
     shown = posixpath.basename((name or word or "").split("|")[-1].strip())
     if kind == "~":
         return " ".join(part.strip() for part in (amount or "").split("%") if part.strip()) or shown

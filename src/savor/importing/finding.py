@@ -19,19 +19,24 @@ from savor.importing import (
     markdown,
     mealie,
     mela,
+    pages,
     paprika,
     plain,
+    plain_text,
+    recipe_keeper,
     schema_org,
     table,
     tandoor,
 )
+from savor.importing.archives import Limits
 from savor.importing.base import Found, Skipped, attempt
-from savor.importing.files import File, Limits, Source, open_source
+from savor.importing.files import File, Source, open_source
 
 FORMATS = (
-    "saved pages with schema.org recipes (JSON-LD or microdata), Nextcloud Cookbook, Mealie (exports and "
-    "backups), Tandoor, Paprika, Mela, Copy Me That, Plan to Eat, My Recipe Box, Markdown (Chowdown, Hugo, "
-    "Jekyll), Cooklang, and tables (CSV) with a title and ingredients or steps"
+    "saved pages with schema.org recipes (JSON-LD, microdata or RDFa), Nextcloud Cookbook, Mealie (exports "
+    "and backups), Tandoor, Paprika, Mela, Copy Me That, Recipe Keeper, Plan to Eat, My Recipe Box, Markdown "
+    "(Chowdown, Hugo, Jekyll), Cooklang, texts with headed parts, and tables (CSV) with a title and "
+    "ingredients or steps"
 )
 _Reader = Callable[[Any, File, Source], Iterator[Found | Skipped]]
 # The narrow forms first: nearly everything is a recipe of the last kind as well.
@@ -44,14 +49,17 @@ _JSON: tuple[tuple[Callable[[Any], bool], _Reader], ...] = (
     (mela.recognises, mela.read),
     (plain.recognises, plain.read),
 )
-_PHOTOS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\1\0", b"8BPS")
-# What a saved page or the source of a web site brings along; no recipe was ever in one of these.
-_PAGE_PARTS = re.compile(
-    r"\.(?:js|mjs|css|s[ac]ss|less|map|woff2?|ttf|eot|otf|svg|ico|xml|rss|lock|download)$", re.I
+_PAGES: tuple[tuple[Callable[[str], bool], _Reader], ...] = (
+    (copy_me_that.recognises, copy_me_that.read),
+    (recipe_keeper.recognises, recipe_keeper.read),
 )
+_PHOTOS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\1\0", b"8BPS")
+# What a saved page or the source of a web site brings along; no recipe was ever in one of these.
+_PAGE_PARTS = re.compile(r"\.(?:js|mjs|css|s[ac]ss|less|map|woff2?|ttf|eot|otf|svg|ico|lock|download)$", re.I)
 _KNOWN_ELSE = (
     (b"SQLite format 3", "a database; use the export of the application instead"),
     (b"%PDF", "a PDF has no marked ingredients and steps; export the recipe in another form"),
+    (b"{\\rtf", "a document of a word processor; save it as text"),
     (b"7z\xbc\xaf", "a 7z archive; unpack it and import the folder"),
     (b"Rar!", "a RAR archive; unpack it and import the folder"),
 )
@@ -72,22 +80,36 @@ def find(path: Path, limits: Limits | None = None, exclude: Path | None = None) 
     if exclude is not None and path.resolve() == exclude.resolve():
         raise DataError(f"{path} is the source and --out as well; give another folder with --out")
     source = open_source(path, limits, exclude.resolve() if exclude else None)
-    prefix = "" if list(source.files) == [source.name] else source.name + "/"
+    single = source.files.get(source.name) if path.is_file() else None
+    prefix = "" if single else source.name + "/"
     yield from (replace(one, source=prefix + one.source) for one in source.skipped)
-    for file in list(source.files.values()):
-        for one in attempt(file.path, None, lambda: _read(file, source, limits)):  # noqa: B023
-            yield replace(one, source=prefix + one.source)
+    silent = not source.skipped
+    try:
+        for file in [single] if single else list(source.files.values()):
+            for one in attempt(file.path, None, lambda: _read(file, source, limits)):  # noqa: B023
+                silent = False
+                yield replace(one, source=prefix + one.source)
+    finally:
+        source.close()
+    if silent and source.files:
+        names = ", ".join(list(source.files)[:3])
+        yield Skipped(source.name, f"no file in it can hold a recipe ({names})")
 
 
 def _read(file: File, source: Source, limits: Limits) -> Iterator[Found | Skipped]:
     head = file.head()
-    if (
-        head.startswith(_PHOTOS)
-        or head[:4] == b"RIFF"
-        or head[4:8] == b"ftyp"
-        or _PAGE_PARTS.search(file.path)
-    ):
+    if head.startswith(_PHOTOS) or head[:4] == b"RIFF" or head[4:8] == b"ftyp":
         return
+    if head[:2] == b"BM" and head[6:10] == bytes(4):  # a BMP, and not a text about a BMT sandwich
+        return
+    if _PAGE_PARTS.search(file.path):  # a recipe all the same if it is one, and else nothing to speak of
+        if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b"<", b"\x1f"):
+            yield from (one for one in _read_known(file, head, source, limits) if isinstance(one, Found))
+        return
+    yield from _read_known(file, head, source, limits)
+
+
+def _read_known(file: File, head: bytes, source: Source, limits: Limits) -> Iterator[Found | Skipped]:
     for magic, reason in _KNOWN_ELSE:
         if head.startswith(magic):
             yield Skipped(file.path, reason)
@@ -130,6 +152,8 @@ def decoded(data: bytes) -> str | None:
         return data.decode("utf-16-le", "replace")
     if b"\0" in data[:4096]:
         return None
+    if b"\0" in data:  # a slip of an old application, not a binary file
+        data = data.replace(b"\0", b"")
     said = re.search(rb"<meta[^>]+charset=[\"']?([\w-]+)", data[:4096], re.I)
     for encoding in ("utf-8", said[1].decode("ascii", "replace") if said else "", "cp1252"):
         try:
@@ -140,20 +164,25 @@ def decoded(data: bytes) -> str | None:
 
 
 def _read_text(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
+    page = page.replace("\r\n", "\n").replace("\r", "\n")
     start = page.lstrip()[:1]
     if start in "{[" and (documents := _documents(page)) is not None:
         yield from _read_json(documents, file, source)
+    elif page.lstrip().startswith("<?xml") and "<html" not in page[:4096].lower():
+        yield Skipped(file.path, "XML of an unknown form")
     elif start == "<":
-        reader = copy_me_that.read if copy_me_that.recognises(page) else schema_org.read_page
+        reader = next((read for test, read in _PAGES if test(page)), pages.read)
         yield from reader(page, file, source)
     elif table.recognises(page):
         yield from table.read(page, file, source)
     elif cooklang.recognises(page) and not re.search(r"(?mi)^(?:ingredients:|#+ *ingredients)", page):
         yield from cooklang.read(page, file, source)
+    elif plain_text.recognises(page):
+        yield from plain_text.read(page, file, source)
     elif markdown.recognises(page):
         yield from markdown.read(page, file, source)
     elif "<html" in page[:4096].lower():
-        yield from schema_org.read_page(page, file, source)
+        yield from pages.read(page, file, source)
     elif file.path.lower().endswith(".cook"):  # Cooklang without a single mark, so only its name tells
         yield from cooklang.read(page, file, source)
     elif start in "{[":

@@ -14,11 +14,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from savor.importing import text
-from savor.importing.base import Found, Picture, Skipped, absent_photo, digest, without_photos
+from savor.importing.base import Found, Picture, Skipped, absent_photo, digest, embedded, without_photos
 from savor.importing.files import File, Source
 from savor.recipe import Recipe, Section
 
-_FRONT = re.compile(r"\A\s*(---|\+\+\+)[ \t]*\n(.*?)(?:\n|\A)\1[ \t]*(?:\n|\Z)(.*)\Z", re.S)
+_FRONT = re.compile(r"\A\s*(---|\+\+\+)[ \t]*\n(.*?)(?:\n|\A)(?:\1|\.\.\.)[ \t]*(?:\n|\Z)(.*)\Z", re.S)
+# Headings as people write them without number signs.
+_UNDERLINED = re.compile(r"(?m)^(\S.*)\n(={3,}|-{3,})[ \t]*$")
+_TAGGED = re.compile(r"(?is)<h([1-6])\b[^>]*>(.*?)</h\1>")
+_BOLD = re.compile(r"(?m)^(?:\*\*|__)([A-Za-zÀ-ÿ ]{4,30}?):?(?:\*\*|__):?[ \t]*$")
+_PLAIN = re.compile(r"(?m)^([A-Za-zÀ-ÿ ]{4,30}?):[ \t]*$")
 _INGREDIENTS = re.compile(r"^(?:the )?(?:ingredient|zutat|ingr[ée]dient|ingrediente|ingredi[ëe]nt)", re.I)
 _STEPS = re.compile(
     r"^(?:the )?(?:direction|instruction|method|step|preparation|procedure|how to|zubereitung|anleitung|"
@@ -32,20 +37,21 @@ _KEYS = {
     "servings": ("servings", "serves", "yield", "yields", "recipeyield", "portions", "makes"),
     "category": ("category", "categories", "course", "recipecategory", "type"),
     "source": ("source", "sourceurl", "url", "link", "original", "originalurl", "orgurl"),
-    "notes": ("description", "summary", "excerpt", "notes", "note", "tips"),
+    "notes": ("description", "introduction", "summary", "excerpt", "notes", "note", "tips"),
     "image": (
         *("image", "images", "photo", "photos", "featuredimage", "cover", "thumbnail", "hero", "img"),
-        "picture",
+        *("picture", "photourl", "imageurl", "originalpicture"),
     ),
     "tags": ("tags", "keywords", "cuisine", "diet"),
-    "prep": ("preptime", "prep", "preparationtime"),
-    "cook": ("cooktime", "cook", "cookingtime"),
-    "total": ("totaltime", "time", "total", "duration", "readyin"),
+    "prep": ("preptime", "prep", "preparationtime", "timeprep"),
+    "cook": ("cooktime", "cook", "cookingtime", "timecook"),
+    "total": ("totaltime", "time", "total", "duration", "readyin", "timerequired", "timetotal"),
 }
 _IMAGE = re.compile(
     r"!\[[^\]]*\]\(\s*<?([^)\s>]+)|<img[^>]+src=[\"']([^\"']+)|\{\{<\s*figure[^>]*src=\"([^\"]+)"
 )
 _VALUE = re.compile(r"(?m)^(\s*(?:-\s+|[\w -]+:[ \t]+))(\S.*?)\s*$")
+_MEASURES = frozenset(["amount", "quantity", "qty", "unit", "item", "food", "ingredient"])
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 
 
@@ -71,12 +77,13 @@ def front_matter(page: str) -> tuple[dict[str, Any], str]:
 def _yaml(block: str) -> Any:
     import yaml
 
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # the one in C is ten times as fast
     try:
-        return yaml.load(block, Loader=yaml.BaseLoader)
+        return yaml.load(block, Loader=loader)
     except yaml.YAMLError:
         quoted = _VALUE.sub(_quoted, block.expandtabs(2))
     try:
-        return yaml.load(quoted, Loader=yaml.BaseLoader)
+        return yaml.load(quoted, Loader=loader)
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
 
@@ -100,7 +107,7 @@ def recognises(page: str) -> bool:
         except (ValueError, RecursionError):
             return False
         return True
-    headings = [heading for heading, _ in _parts(page)]
+    headings = [heading for _, heading, _ in _parts(page)]
     return any(_INGREDIENTS.match(heading) or _STEPS.match(heading) for heading in headings)
 
 
@@ -111,8 +118,8 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
     except (ValueError, RecursionError) as error:
         yield Skipped(file.path, f"its front matter cannot be read: {error}")
         return
-    fields = {_folded(key): value for key, value in fields.items()}
-    written = _written(body)
+    fields = {folded(key): value for key, value in fields.items()}
+    written = _written(body, marked=bool(fields))
     ingredients = _front_ingredients(_field(fields, "ingredients")) or written["ingredients"]
     steps = _front_steps(_field(fields, "steps")) or written["steps"]
     for part in _components(fields, source, file):
@@ -121,18 +128,26 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
     if not ingredients and not steps:
         yield Skipped(file.path, "neither ingredients nor steps are marked in it")
         return
-    title = text.clean(_field(fields, "title")) or written["title"] or posixpath.splitext(file.path)[0]
+    title = text.clean(_field(fields, "title")) or written["title"] or _name(file.path)
     recipe = recipe_of(fields, title, ingredients, steps, written["notes"])
-    names = [*image_names(_field(fields, "image")), *_body_images(body)]
+    names = [*photo_names(fields), *_body_images(body)]
     photos, absent = photos_named(names, file, source)
     key = digest("markdown", source.name, file.path)
     yield Found(file.path, recipe, key, without_photos(page), ".md", photos, absent)
+
+
+def _name(path: str) -> str:
+    """Return the name of a file, of its folder where every file is called the same."""
+    stem = posixpath.splitext(posixpath.basename(path))[0]
+    folder = posixpath.basename(posixpath.dirname(path))
+    return folder if stem.lower() in ("index", "_index", "readme") and folder else stem
 
 
 def recipe_of(
     fields: Mapping[str, Any], title: str, ingredients: list[str], steps: list[str], notes: str
 ) -> Recipe:
     """Return the recipe of front matter whose keys are in lower case without punctuation."""
+    fields = _flat(fields)
     categories = text.names(_field(fields, "category"))
     clock = {name: _field(fields, name) for name in ("prep", "cook", "total")}
     tags = [fields.get(name) for name in _KEYS["tags"]]
@@ -144,10 +159,28 @@ def recipe_of(
         category=categories[0] if categories else None,
         source=text.clean(_field(fields, "source")) or None,
         servings=text.clean(_field(fields, "servings")) or None,
-        times=text.times(**{name: value for name, value in clock.items() if isinstance(value, (str, int))}),
+        times=text.times(**{name: _minutes(value) for name, value in clock.items()}),
         tags=tuple(text.names(categories[1:], *tags)),
         notes=text.joined(*(_note(fields.get(name)) for name in _KEYS["notes"]), notes),
     )
+
+
+def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields in which `time: {prep: ...}` is `timeprep` and a source is its address or its name."""
+    flat = dict(fields)
+    for key in ("time", "times"):
+        if isinstance(inner := flat.get(key), dict):
+            del flat[key]
+            flat |= {f"time{folded(name)}": value for name, value in inner.items()}
+    for key in _KEYS["source"]:
+        if isinstance(inner := flat.get(key), dict):
+            flat[key] = inner.get("url") or inner.get("link") or inner.get("name")
+    return flat
+
+
+def _minutes(value: Any) -> Any:
+    """Return a time; a bare number is minutes."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"\d+(?:\.\d+)?", value.strip()) else value
 
 
 def _note(value: Any) -> str:
@@ -155,11 +188,26 @@ def _note(value: Any) -> str:
 
 
 def photos_named(names: list[str], file: File, source: Source) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
-    """Return the photos a text names, and a remark if none of them is there."""
-    photos = {picture.name: picture for name in names if (picture := source.photo(name, file.path))}
-    if photos or not names:
-        return tuple(photos.values()), ()
-    return (), (absent_photo(names[0]),)
+    """Return the photos a text names, and a remark on those that are not there.
+
+    Of a photo on the web nothing is said where the source holds another: it is mostly the same one.
+    """
+    photos: dict[str, Picture] = {}
+    absent: list[str] = []
+    for index, name in enumerate(names, start=1):
+        if name.startswith("data:"):
+            photos[name] = embedded(index, name)
+        elif picture := source.photo(name, file.path):
+            photos[picture.name] = picture
+        else:
+            absent.append(name)
+    said = [absent_photo(name) for name in absent if not photos or "://" not in name]
+    return tuple(photos.values()), tuple(said[:1] if not photos else said)
+
+
+def photo_names(fields: Mapping[str, Any]) -> list[str]:
+    """Return the photos that front matter names."""
+    return list(dict.fromkeys(name for key in _KEYS["image"] for name in image_names(fields.get(key))))
 
 
 def image_names(value: Any) -> list[str]:
@@ -174,7 +222,8 @@ def image_names(value: Any) -> list[str]:
     return []
 
 
-def _folded(key: Any) -> str:
+def folded(key: Any) -> str:
+    """Return a key in lower case without punctuation."""
     return re.sub(r"[\W_]", "", str(key)).lower()
 
 
@@ -214,10 +263,12 @@ def _group(item: dict[str, Any], inner: Any) -> list[str]:
     if lists:
         title = name or next((key for key, value in item.items() if isinstance(value, list)), "")
         return [Section(text.clean(title)), *(line for part in lists for line in inner(part))]
-    if name is not None and {"amount", "quantity", "unit", "text"} & item.keys():
-        parts = (item.get("amount") or item.get("quantity"), item.get("unit"), item.get("text"), name)
-        return [" ".join(text.clean(part) for part in parts if part)]
-    return [text.clean(", ".join(f"{key}: {value}" if value else f"{key}:" for key, value in item.items()))]
+    if inner is _front_ingredients and name is None and not _MEASURES & item.keys():
+        return [
+            text.clean(", ".join(f"{key}: {value}" if value else f"{key}:" for key, value in item.items()))
+        ]
+    line = text.ingredient(item) if inner is _front_ingredients else text.step(item)
+    return [line or text.clean(", ".join(f"{key}: {value}" for key, value in item.items()))]
 
 
 def _line(value: Any) -> str:
@@ -239,30 +290,41 @@ def _components(
             ):
                 continue
             inner, _ = front_matter(part.read().decode("utf-8", "replace"))
-            folded = {_folded(key): value for key, value in inner.items()}
-            head = Section(text.clean(folded.get("title")) or name)
-            ingredients, steps = (
-                _front_ingredients(_field(folded, "ingredients")),
-                _front_steps(_field(folded, "steps")),
-            )
+            found = {folded(key): value for key, value in inner.items()}
+            head = Section(text.clean(found.get("title")) or name)
+            ingredients = _front_ingredients(_field(found, "ingredients"))
+            steps = _front_steps(_field(found, "steps"))
             yield [head, *ingredients] if ingredients else [], [head, *steps] if steps else []
             break
 
 
-def _parts(body: str) -> list[tuple[str, str]]:
-    """Return the headings of a text, each with what stands below it; the first may have none."""
-    body = re.sub(r"(?m)^(.+)\n(?:={3,}|-{3,})[ \t]*$", r"# \1", body)
-    pieces = re.split(r"(?m)^#{1,6}[ \t]+(.+?)[ \t#]*$", body)
-    return [("", pieces[0]), *zip(map(text.clean, pieces[1::2]), pieces[2::2], strict=True)]
+def _parts(body: str, marked: bool = False) -> list[tuple[int, str, str]]:
+    """Return the headings of a text with their levels and what stands below; the first may have none.
+
+    Args:
+        body: the text.
+        marked: it is known to be Markdown, so that a line `Ingredients:` is a heading as well.
+    """
+    body = _UNDERLINED.sub(lambda match: f"{'#' if match[2][0] == '=' else '##'} {match[1]}", body)
+    body = _TAGGED.sub(lambda match: f"\n{'#' * int(match[1])} {text.clean(match[2])}\n", body)
+    body = _BOLD.sub(_known_heading, body)
+    if marked or re.search(r"(?m)^#{1,6}[ \t]", body):
+        body = _PLAIN.sub(_known_heading, body)
+    pieces = re.split(r"(?m)^(#{1,6})[ \t]+(.+?)[ \t#]*$", body)
+    levels = map(len, pieces[1::3])
+    return [(0, "", pieces[0]), *zip(levels, map(text.clean, pieces[2::3]), pieces[3::3], strict=True)]
 
 
-def _written(body: str) -> dict[str, Any]:
+def _known_heading(match: re.Match[str]) -> str:
+    known = _INGREDIENTS.match(match[1]) or _STEPS.match(match[1])
+    return f"## {match[1]}" if known else match[0]
+
+
+def _written(body: str, marked: bool) -> dict[str, Any]:
     """Sort the parts of a text by their headings; an unknown heading below one that is known is a section."""
-    levels = [len(mark) for mark in re.findall(r"(?m)^(#{1,6})[ \t]+\S", body)]
     found: dict[str, Any] = {"title": "", "ingredients": [], "steps": [], "notes": ""}
     part, depth = "", 0
-    for index, (heading, below) in enumerate(_parts(body)):
-        level = levels[index - 1] if 0 < index <= len(levels) else 0
+    for level, heading, below in _parts(body, marked):
         if _INGREDIENTS.match(heading):
             part, depth, heading = "ingredients", level, ""
         elif _STEPS.match(heading):

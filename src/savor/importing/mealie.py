@@ -14,6 +14,7 @@ from typing import Any
 from savor.importing import text
 from savor.importing.base import Found, Picture, Skipped, attempt, digest, raw_json
 from savor.importing.files import File, Source
+from savor.importing.schema_org import instructions
 from savor.recipe import Recipe, Section
 
 _TABLES = ("recipes_ingredients", "recipe_instructions", "alembic_version")
@@ -25,6 +26,8 @@ _PARTS = {
     "recipe_nutrition": "nutrition",
 }
 _BACKUP_PHOTO = re.compile(r"/recipes/([^/]+)/images/((?:min-)?original)\.\w+$")
+# Mealie writes a half as a superscript one over a subscript two.
+_SMALL_DIGITS = str.maketrans("¹²³⁴⁵⁶⁷⁸⁹⁰₁₂₃₄₅₆₇₈₉₀", "12345678901234567890")
 Row = dict[str, Any]
 
 
@@ -60,7 +63,11 @@ def read(document: Any, file: File, source: Source) -> Iterator[Found | Skipped]
     )  # fmt: skip
     own = row.get("id")
     key = digest("mealie", _plain_id(own)) if _is_uuid(own) else digest("mealie", source.family, slug)
-    yield _found(row, document, file.path, key, [source.picture(path) for path in near[:1]])
+    photos = [source.picture(path) for path in near[:1]]
+    image = row.get("image")
+    if not photos and isinstance(image, str) and (named := source.photo(image, file.path)):
+        photos = [named]
+    yield _found(row, document, file.path, key, photos)
 
 
 def read_backup(document: Any, file: File, source: Source) -> Iterator[Found | Skipped]:
@@ -68,6 +75,8 @@ def read_backup(document: Any, file: File, source: Source) -> Iterator[Found | S
     parts = {table: _by_recipe(document, table) for table in ("recipes_ingredients", *_PARTS)}
     units, foods = _by_id(document, "ingredient_units"), _by_id(document, "ingredient_foods")
     tags = _linked(document, "recipes_to_tags", "tag_id", "tags")
+    tools = _linked(document, "recipes_to_tools", "tool_id", "tools")
+    recipes = _by_id(document, "recipes")
     categories = _linked(document, "recipes_to_categories", "category_id", "categories")
     pictures = _backup_photos(source)
     for index, row in enumerate(document["recipes"], start=1):
@@ -83,14 +92,20 @@ def read_backup(document: Any, file: File, source: Source) -> Iterator[Found | S
                     **line,
                     "unit": units.get(_plain_id(line.get("unit_id"))),
                     "food": foods.get(_plain_id(line.get("food_id"))),
+                    "referenced_recipe": _title(recipes.get(_plain_id(line.get("referenced_recipe_id")))),
                 }
                 for line in parts["recipes_ingredients"][own]
             ],
             "recipe_category": categories[own],
             "tags": tags[own],
+            "tools": tools[own],
             **{_PARTS[table]: rows[own] for table, rows in parts.items() if table in _PARTS},
         }
         yield from attempt(where, row, lambda: [_from_tables(whole, where, pictures, source)])  # noqa: B023
+
+
+def _title(row: Row | None) -> str | None:
+    return row.get("name") if row else None
 
 
 def _from_tables(whole: Row, where: str, pictures: dict[str, str], source: Source) -> Found:
@@ -162,14 +177,14 @@ def _found(row: Row, document: Any, where: str, key: str, photos: list[Picture])
         source=text.clean(row.get("org_url")) or None,
         servings=_servings(row),
         times=_times(row),
-        tags=tuple(text.names(categories[1:], row.get("tags"), cuisine)),
+        tags=tuple(text.names(categories[1:], row.get("tags"), row.get("keywords"), cuisine)),
         notes=text.joined(row.get("description"), *_notes(row.get("notes"))),
     )
     remarks = []
     if row.get("image") and not photos:
         remarks.append("its photo is named, but not in the file")
-    if count := len(row.get("assets") or ()):
-        remarks.append(f"{count} attached files are not kept")
+    if isinstance(assets := row.get("assets"), list) and assets:
+        remarks.append(f"{len(assets)} attached files are not kept")
     return Found(where, recipe, key, raw_json(document), ".json", tuple(photos), tuple(remarks))
 
 
@@ -195,23 +210,39 @@ def _ingredient(line: Row, plain: bool) -> str:
 
     Such a line is a note with a quantity of 1 that means nothing.
     """
-    note, unit, food = (text.clean(_named(line.get(key))) for key in ("note", "unit", "food"))
     if shown := text.clean(line.get("display")):
-        return shown
+        return shown.translate(_SMALL_DIGITS)
+    note, amount = text.clean(line.get("note")), line.get("quantity")
+    several = isinstance(amount, (int, float)) and amount > 1
+    unit = _unit(line.get("unit"), several)
+    food = text.clean(_named(line.get("food"), several) or _named(line.get("referenced_recipe")))
     if not unit and not food:
-        amount = "" if plain or line.get("quantity") in (1, None) else text.number(line.get("quantity"))
-        return " ".join(part for part in (amount, note) if part) or text.clean(line.get("original_text"))
-    measured = " ".join(part for part in (text.number(line.get("quantity")), unit, food) if part)
+        number = "" if plain or amount in (1, None) else text.number(amount)
+        return " ".join(part for part in (number, note) if part) or text.clean(line.get("original_text"))
+    measured = " ".join(part for part in (text.number(amount), unit, food) if part)
     return f"{measured}, {note}" if note else measured
 
 
-def _named(value: Any) -> Any:
-    return value.get("name") if isinstance(value, dict) else value
+def _unit(value: Any, several: bool) -> str:
+    if isinstance(value, dict) and value.get("use_abbreviation", value.get("useAbbreviation")):
+        plural = value.get("plural_abbreviation") or value.get("pluralAbbreviation")
+        if short := text.clean(plural if several and plural else value.get("abbreviation")):
+            return short
+    return text.clean(_named(value, several))
+
+
+def _named(value: Any, several: bool = False) -> Any:
+    if not isinstance(value, dict):
+        return value
+    plural = value.get("plural_name") or value.get("pluralName")
+    return plural if several and plural else value.get("name")
 
 
 def _steps(value: Any) -> list[str]:
     if not isinstance(value, list):
         return text.steps(value)
+    if any(isinstance(item, dict) and "itemListElement" in item for item in value):
+        return instructions(value)  # as the first versions kept what they found in a page
     found: list[str] = []
     for item in value:
         if not isinstance(item, dict):

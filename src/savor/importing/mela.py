@@ -6,24 +6,22 @@ Written from the public description of the format at https://mela.recipes/filefo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from savor.importing import text
-from savor.importing.base import Found, Picture, Skipped, digest, raw_json
+from savor.importing.base import Found, Skipped, digest, embedded, raw_json
 from savor.importing.files import File, Source
-from savor.importing.schema_org import data_address
 from savor.recipe import Recipe
+
+_OTHERS = frozenset(["directions", "steps", "method", "@type"])
 
 
 def recognises(document: Any) -> bool:
     """Tell whether a JSON document is a recipe as Mela exports it."""
-    return (
-        isinstance(document, dict)
-        and "title" in document
-        and isinstance(document.get("instructions"), str)
-        and isinstance(document.get("ingredients"), str)
-    )
+    if not isinstance(document, dict) or "title" not in document or _OTHERS & document.keys():
+        return False
+    parts = [document.get("ingredients"), document.get("instructions")]
+    return all(isinstance(part, (str, type(None))) for part in parts) and any(parts)
 
 
 def read(document: Any, file: File, source: Source) -> Iterator[Found | Skipped]:
@@ -34,8 +32,8 @@ def read(document: Any, file: File, source: Source) -> Iterator[Found | Skipped]
     recipe = Recipe(
         "",
         title,
-        tuple(text.ingredient_lines(document["ingredients"])),
-        tuple(text.steps(document["instructions"])),
+        tuple(text.ingredient_lines(document.get("ingredients"))),
+        tuple(text.steps(document.get("instructions"))),
         category=categories[0] if categories else None,
         source=text.clean(document.get("link")) or None,
         servings=text.clean(text.number(document.get("yield"))) or None,
@@ -51,7 +49,7 @@ def read(document: Any, file: File, source: Source) -> Iterator[Found | Skipped]
     key = digest("mela", own) if own else digest("mela", source.family, title)
     images = document.get("images")
     photos = tuple(
-        Picture(f"{index} in the file", partial(data_address, data))
+        embedded(index, data)
         for index, data in enumerate(images if isinstance(images, list) else [], start=1)
         if isinstance(data, str) and data
     )

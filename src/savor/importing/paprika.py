@@ -7,19 +7,22 @@ ending in a colon is a heading.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from savor.importing import text
-from savor.importing.base import Found, Picture, Skipped, digest, raw_json
+from savor.importing.base import Found, Picture, Skipped, digest, embedded, raw_json
 from savor.importing.files import File, Source
-from savor.importing.schema_org import data_address
 from savor.recipe import Recipe
 
 
 def recognises(document: Any) -> bool:
     """Tell whether a JSON document is a recipe as Paprika exports it."""
-    return isinstance(document, dict) and "name" in document and "directions" in document
+    return (
+        isinstance(document, dict)
+        and "name" in document
+        and "directions" in document
+        and all(isinstance(document.get(key), (str, type(None))) for key in ("directions", "ingredients"))
+    )
 
 
 def read(document: Any, file: File, source: Source) -> Iterator[Found | Skipped]:
@@ -49,9 +52,12 @@ def read(document: Any, file: File, source: Source) -> Iterator[Found | Skipped]
         ),
     )
     photos = tuple(_photos(document))
+    named = document.get("photo")
+    if not photos and isinstance(named, str) and (beside := source.photo(named, file.path)):
+        photos = (beside,)
     own = text.clean(document.get("uid"))
     key = digest("paprika", own) if own else digest("paprika", source.family, title)
-    absent = ("its photo is named, but not in the file",) if not photos and document.get("photo") else ()
+    absent = ("its photo is named, but not in the file",) if not photos and named else ()
     yield Found(file.path, recipe, key, raw_json(document), ".json", photos, absent)
 
 
@@ -63,4 +69,4 @@ def _photos(document: dict[str, Any]) -> Iterator[Picture]:
     )
     for index, data in enumerate([document.get("photo_data"), *added], start=1):
         if isinstance(data, str) and data:
-            yield Picture(f"{index} in the file", partial(data_address, data))
+            yield embedded(index, data)

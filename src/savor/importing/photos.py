@@ -1,7 +1,7 @@
 """Photos as they are written: the same pixels, without place, time, camera and comments.
 
 JPEG, PNG and WebP keep their compressed picture byte for byte (JPEG its orientation too); other kinds are
-decoded and stored as PNG or JPEG.
+decoded and stored as PNG or JPEG, and so are pictures larger than any screen, at a size that is enough.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from collections.abc import Iterator
 from PIL import Image
 
 from savor.errors import PhotoError
-from savor.photos import open_photo
+from savor.photos import MAX_PIXELS, open_photo
 
 _ORIENTATION = 0x0112
 _EXIF = b"Exif\0\0"
 # What says how the picture is to be shown: JFIF, colour profile, Adobe's colour transform.
 _KEPT_SEGMENTS = {0xE0: b"JFIF", 0xE2: b"ICC_PROFILE", 0xEE: b"Adobe"}
 _DROPPED_CHUNKS = {b"eXIf", b"tEXt", b"iTXt", b"zTXt", b"tIME"}
-_LOSSLESS = ("GIF", "BMP", "PPM")
+_LOSSLESS = (b"\x89PNG", b"GIF8", b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
+LONGEST_SIDE = 4096
+# Phones have sensors of 108 megapixels and store JPEG; other pictures of that size belong to no recipe.
+_MAX_JPEG_PIXELS = 120_000_000
 
 
 def without_place(data: bytes) -> tuple[bytes, str]:
@@ -29,8 +32,16 @@ def without_place(data: bytes) -> tuple[bytes, str]:
     Raises:
         PhotoError: it is not a photo that can be read in full.
     """
-    picture = open_photo(data)
-    if data[:3] == b"\xff\xd8\xff":
+    is_jpeg = data[:3] == b"\xff\xd8\xff"
+    picture = open_photo(data, max_pixels=_MAX_JPEG_PIXELS if is_jpeg else MAX_PIXELS)
+    if min(picture.size) < 3:
+        raise PhotoError(
+            f"it is {picture.width} x {picture.height} pixels, which a page shows before the photo"
+        )
+    if max(picture.size) > LONGEST_SIDE:
+        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        return _again(picture, data)
+    if is_jpeg:
         return _jpeg(data), ".jpg"
     if data[:8] == b"\x89PNG\r\n\x1a\n" and _orientation(data) == 1:
         return data[:8] + b"".join(_png_chunks(data)), ".png"
@@ -50,14 +61,12 @@ def _orientation(data: bytes) -> int:
 
 def _again(picture: Image.Image, data: bytes) -> tuple[bytes, str]:
     """Encode the upright picture afresh."""
-    with Image.open(io.BytesIO(data)) as image:
-        lossless = image.format in _LOSSLESS or image.format == "PNG"
     file = io.BytesIO()
-    if lossless:
+    if data.startswith(_LOSSLESS):
         picture.save(file, "PNG", optimize=True)
-    else:
-        picture.save(file, "JPEG", quality=95, subsampling=0)
-    return file.getvalue(), ".png" if lossless else ".jpg"
+        return file.getvalue(), ".png"
+    picture.save(file, "JPEG", quality=95, subsampling=0)
+    return file.getvalue(), ".jpg"
 
 
 def _jpeg(data: bytes) -> bytes:

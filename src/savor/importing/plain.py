@@ -5,16 +5,17 @@ Savor's own `recipes.jsonl` is of this form.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from savor.importing import text
+from savor.importing import markdown, text
 from savor.importing.base import Found, Skipped, digest, raw_json
 from savor.importing.files import File, Source
-from savor.importing.markdown import image_names, photos_named
-from savor.recipe import Recipe, Section
+from savor.recipe import Section
 
 _STEPS = ("instructions", "directions", "steps", "method")
+_INNER = ("items", "ingredients", "steps", "instructions", "lines")
 
 
 def recognises(document: Any) -> bool:
@@ -22,45 +23,66 @@ def recognises(document: Any) -> bool:
     return (
         isinstance(document, dict)
         and bool(document.get("title") or document.get("name"))
-        and isinstance(document.get("ingredients"), (list, str))
+        and isinstance(document.get("ingredients"), (list, str, dict))
         and any(isinstance(document.get(key), (list, str)) for key in _STEPS)
     )
 
 
 def read(document: Any, file: File, source: Source) -> Iterator[Found | Skipped]:
     """Read one recipe."""
+    fields = {markdown.folded(key): value for key, value in document.items()}
     title = text.clean(document.get("title") or document.get("name"))
-    ingredients = document["ingredients"]
     steps = next((document[key] for key in _STEPS if document.get(key)), None)
-    categories = text.names(document.get("category"), document.get("categories"))
-    clock = document.get("times") if isinstance(document.get("times"), dict) else {}
-    recipe = Recipe(
-        "",
-        title,
-        tuple(_lines(ingredients) if isinstance(ingredients, list) else text.ingredient_lines(ingredients)),
-        tuple(text.step_list(_lines(steps)) if isinstance(steps, list) else text.steps(steps)),
-        category=categories[0] if categories else None,
-        source=text.clean(document.get("source") or document.get("url")) or None,
-        servings=text.clean(text.number(document.get("servings") or document.get("yield"))) or None,
-        times={name: words for name, value in (clock or {}).items() if (words := text.duration(value))},
-        tags=tuple(text.names(categories[1:], document.get("tags"))),
-        notes=text.joined(document.get("description"), document.get("notes")),
-    )
-    names = [
-        name for key in ("photos", "image", "images", "photo") for name in image_names(document.get(key))
-    ]
-    photos, remarks = photos_named(names, file, source)
+    recipe = markdown.recipe_of(fields, title, _ingredients(document["ingredients"]), _steps(steps), "")
+    if isinstance(clock := document.get("times"), dict):
+        recipe = replace(
+            recipe, times={name: words for name, value in clock.items() if (words := text.duration(value))}
+        )
+    photos, remarks = markdown.photos_named(markdown.photo_names(fields), file, source)
     key = digest("plain", source.name, str(document.get("id") or title))
     yield Found(file.path, recipe, key, raw_json(document), ".json", photos, remarks)
 
 
-def _lines(value: list[Any]) -> list[str]:
+def _ingredients(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [line for name, inner in value.items() for line in (Section(name), *_ingredients(inner))]
+    return _lines(value, text.ingredient) if isinstance(value, list) else text.ingredient_lines(value)
+
+
+def _steps(value: Any) -> list[str]:
+    return text.step_list(_lines(value, text.step)) if isinstance(value, list) else text.steps(value)
+
+
+def _lines(value: list[Any], words: Callable[[Any], str]) -> list[str]:
     found: list[str] = []
     for item in value:
-        if isinstance(item, dict) and isinstance(item.get("section"), str):
-            found.append(Section(text.clean(item["section"])))
-        elif isinstance(item, dict):
-            found.append(text.clean(item.get("text") or item.get("name")))
-        else:
-            found.append(text.clean(item))
+        inner = (
+            next((item[key] for key in _INNER if isinstance(item.get(key), list)), None)
+            if isinstance(item, dict)
+            else None
+        )
+        heading = _heading(item)
+        found += [Section(heading)] if heading else []
+        if inner is not None:
+            found += _lines(inner, words)
+        elif not heading:
+            found.append(words(item))
     return [line for line in found if line]
+
+
+def _heading(item: Any) -> str:
+    """Return the heading that an item is, or that a group of items has."""
+    if not isinstance(item, dict):
+        return ""
+    if isinstance(item.get("section"), str):
+        return text.clean(item["section"])
+    if any(isinstance(item.get(key), list) for key in _INNER):
+        return next(
+            (
+                words
+                for key in ("title", "name", "group", "heading", "purpose")
+                if (words := text.clean(item.get(key)))
+            ),
+            "",
+        )
+    return ""

@@ -22,44 +22,38 @@ from savor.recipe import Recipe
 
 _COLUMNS = {
     "id": ("uid", "recipeid", "id"),
-    "title": ("title", "name", "recipename", "recipetitle", "recipe", "titel"),
+    "title": (
+        *("title", "name", "recipename", "recipetitle", "recipe", "titel", "titre", "nom", "título"),
+        *("titulo", "nombre", "titolo"),
+    ),
     "ingredients": (
         *("ingredients", "recipeingredientparts", "ingredientslist", "ingredientlist", "recipeingredient"),
-        "zutaten",
+        *("ingredient", "zutaten", "ingrédients", "ingredientes", "ingredienti"),
     ),
     "amounts": ("recipeingredientquantities",),
     "steps": (
-        "instructions",
-        "directions",
-        "steps",
-        "method",
-        "recipeinstructions",
-        "preparation",
-        "zubereitung",
+        *("instructions", "directions", "steps", "method", "recipeinstructions", "preparation"),
+        *("zubereitung", "préparation", "étapes", "instrucciones", "preparación", "preparazione"),
     ),
     "image": (
         *("imagename", "image", "images", "photo", "photos", "photourl", "originalpicture", "picture"),
         *("img", "imageurl", "imgsrc", "imagepath", "imagefile", "bild"),
     ),
-    "servings": (
-        "servings",
-        "yield",
-        "recipeservings",
-        "recipeyield",
-        "serves",
-        "quantity",
-        "portions",
-        "portionen",
-    ),
+    "servings": ("servings", "recipeservings", "serves", "quantity", "portions", "portionen"),
+    "yield": ("yield", "recipeyield", "yields", "makes"),
     "prep": ("preptime", "preparationtime", "prep"),
     "cook": ("cooktime", "cookingtime", "cook"),
     "inactive": ("inactivetime",),
     "total": ("totaltime", "minutes", "time"),
     "category": ("category", "categories", "course", "recipecategory"),
     "tags": ("tags", "keywords", "cuisine", "mainingredient"),
-    "source": ("url", "sourceurl", "link", "source", "recipeurl"),
+    "source": ("url", "sourceurl", "link", "recipeurl", "source"),
     "notes": ("description", "notes", "comments", "tips"),
+    "video": ("video", "videourl"),
 }
+# How programs write that a cell is empty.
+_EMPTY = frozenset(["na", "n/a", "nan", "none", "null", "[]", "\\n", "character(0)"])
+_SEPARATOR = re.compile(r"\A\s*sep=.\r?\n", re.I)  # a line that Excel writes before the table
 _DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -70,7 +64,8 @@ def recognises(page: str) -> bool:
 
 def _delimiter(page: str) -> str | None:
     """Return the separator under which a title and ingredients or steps are columns."""
-    first = next((line for line in page[:20_000].splitlines() if line.strip()), "")
+    page = _SEPARATOR.sub("", page[:20_000])
+    first = next((line for line in page.splitlines() if line.strip()), "")
     for delimiter in _DELIMITERS:
         names = set(_roles(next(csv.reader([first], delimiter=delimiter), [])))
         if "title" in names and {"ingredients", "steps"} & names:
@@ -90,6 +85,7 @@ def _roles(header: Sequence[str]) -> dict[str, list[int]]:
 def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
     """Read a recipe from every row."""
     csv.field_size_limit(2**31 - 1)
+    page = _SEPARATOR.sub("", page)
     rows = csv.reader(io.StringIO(page, newline=""), delimiter=_delimiter(page) or ",")
     header: list[str] = []
     number = 0
@@ -97,7 +93,7 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
         try:
             row = next(rows)
         except StopIteration:
-            return
+            break
         except csv.Error as error:
             yield Skipped(f"{file.path} line {rows.line_num}", f"this row is no CSV: {error}")
             continue
@@ -109,44 +105,63 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
         number += 1
         where = f"{file.path} row {number}"
         yield from attempt(where, None, lambda: [_found(header, row, where, file, source)])  # noqa: B023
+    if not number:
+        yield Skipped(file.path, "a table that ends after its first row")
+    if page.count('"') % 2:
+        reason = "a quotation mark in it is never closed, so that rows after it may be part of one cell"
+        yield Skipped(file.path, f"{reason}; {number} rows were found, compare")
 
 
 def _found(header: list[str], row: list[str], where: str, file: File, source: Source) -> Found | Skipped:
-    if len(row) > len(header):
-        reason = f"it has {len(row)} cells and the first row {len(header)}: a separator inside a text"
-        return Skipped(where, reason)
-    cells = dict(zip(range(len(header)), row, strict=False))
     roles = _roles(header)
 
+    def cells(role: str) -> list[str]:
+        values = (row[column].strip() for column in roles.get(role, ()) if column < len(row))
+        return [value for value in values if value and value.lower() not in _EMPTY]
+
     def cell(role: str) -> str:
-        return next((value for column in roles.get(role, ()) if (value := cells.get(column, "").strip())), "")
+        return next(iter(cells(role)), "")
 
     title = text.clean(cell("title"))
+    if any(extra.strip() for extra in row[len(header) :]):
+        reason = f"it has {len(row)} cells and the first row {len(header)}: a separator inside a text"
+        return Skipped(f"{where} ({title!r})", reason)
     ingredients, steps = _ingredients(cell("ingredients"), cell("amounts")), _steps(cell("steps"))
     if not title and not ingredients and not steps:
         return Skipped(where, "neither a title nor ingredients nor steps in this row")
     categories = text.names(_listed(cell("category")) or cell("category"))
-    columns = {role: [cells.get(column, "") for column in roles.get(role, ())] for role in ("tags", "notes")}
+    sources = sorted(cells("source"), key=lambda value: "://" not in value)
     recipe = Recipe(
         "",
         title,
         tuple(ingredients),
         tuple(steps),
         category=categories[0] if categories else None,
-        source=text.clean(cell("source")) or None,
-        servings=text.clean(cell("servings")) or None,
+        source=text.clean(sources[0]) if sources else None,
+        servings=text.clean(", ".join(dict.fromkeys((*cells("servings")[:1], *cells("yield")[:1])))) or None,
         times=text.times(**{role: _time(cell(role)) for role in ("prep", "cook", "inactive", "total")}),
-        tags=tuple(text.names(categories[1:], *(_listed(value) or value for value in columns["tags"]))),
-        notes=text.joined(*columns["notes"]),
+        tags=tuple(text.names(categories[1:], *(_listed(value) or value for value in cells("tags")))),
+        notes=text.joined(
+            *cells("notes"),
+            *(f"Source: {other}" for other in sources[1:]),
+            *(f"Video: {address}" for address in cells("video")),
+        ),
     )
-    names = [name for name in _listed(cell("image")) or [cell("image")] if isinstance(name, str) and name]
-    photos, remarks = photos_named(names, file, source)
-    if len(row) < len(header):
+    photos, remarks = photos_named(_image_names(cell("image"), file, source), file, source)
+    if any(name.strip() for name in header[len(row) :]):
         remarks = (*remarks, f"the row has {len(row)} cells and the first row {len(header)}")
     raw = raw_json(dict(zip(header, row, strict=False)))
     own = cell("id")
     key = digest("table", source.name, own or title)
     return Found(where, recipe, key, raw, ".json", photos, remarks)
+
+
+def _image_names(value: str, file: File, source: Source) -> list[str]:
+    """Return the photos a cell names: a list, or names with a separator between them."""
+    if listed := [name for name in _listed(value) if isinstance(name, str) and name]:
+        return listed
+    parts = [part for part in re.split(r"\s*[;|,\n]\s*", value) if part]
+    return parts if len(parts) > 1 and source.photo(value, file.path) is None else parts and [value]
 
 
 def _listed(value: str) -> list[Any]:
@@ -156,6 +171,8 @@ def _listed(value: str) -> list[Any]:
         value = f"[{value[2:-1]}]".replace("[NA", "[None").replace(", NA", ", None")
     if not value.startswith("["):
         return []
+    if re.search(r"['\"]\s*,", value) is None:  # as numpy prints a list: no commas
+        value = re.sub(r"(?<=['\"])\s+(?=['\"])", ", ", value)
     for parse in (json.loads, ast.literal_eval):
         try:
             found = parse(value)
@@ -168,16 +185,24 @@ def _listed(value: str) -> list[Any]:
 def _ingredients(value: str, amounts: str) -> list[str]:
     items, numbers = _listed(value), _listed(amounts)
     if not items:
-        lines = text.ingredient_lines(value)
+        # Plan to Eat's headings: `, For the sauce`
+        lines = text.ingredient_lines(re.sub(r"(?m)^\s*,\s+(?=\S)", "# ", _with_breaks(value)))
         return text.one_line_list(lines[0]) if len(lines) == 1 else lines
     numbers = numbers if len(numbers) == len(items) else [None] * len(items)
-    pairs = zip(numbers, items, strict=True)
-    return [line for amount, item in pairs if (line := text.clean(f"{amount or ''} {item or ''}"))]
+    pairs = zip(numbers, map(text.ingredient, items), strict=True)
+    return [line for amount, item in pairs if (line := text.clean(f"{amount or ''} {item}"))]
 
 
 def _steps(value: str) -> list[str]:
     items = _listed(value)
-    return text.step_list(text.block(item) for item in items) if items else text.steps(value, colon=True)
+    if items:
+        return text.step_list(text.step(item) for item in items)
+    return text.steps(_with_breaks(value), colon=True)
+
+
+def _with_breaks(value: str) -> str:
+    """Return a text with its line breaks, which some programs write as a backslash and an n."""
+    return value if "\n" in value else value.replace("\\r", "").replace("\\n", "\n")
 
 
 def _time(value: str) -> Any:

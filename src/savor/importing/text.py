@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -77,6 +78,44 @@ def ingredient_lines(value: Any, *, colon: bool = True) -> list[str]:
     return [headed(line, colon=colon) for line in stripped if line]
 
 
+_NAMES = ("name", "food", "ingredient", "item", "text", "title", "display", "original")
+_AMOUNTS = ("amount", "quantity", "qty", "requiredQuantity", "value")
+_REMARKS = ("note", "notes", "preparation", "comment", "remark")
+
+
+def ingredient(item: Any) -> str:
+    """Return an ingredient that is stored as a text or in parts.
+
+    >>> ingredient({"amount": 2, "unit": {"name": "cups"}, "name": "flour", "note": "sifted"})
+    '2 cups flour, sifted'
+    """
+    if not isinstance(item, Mapping):
+        return clean(item)
+
+    def part(keys: Iterable[str]) -> str:
+        return next((words for key in keys if (words := _words(item.get(key)))), "")
+
+    line = " ".join(filter(None, (part(_AMOUNTS), part(("unit", "units", "unitText")), part(_NAMES))))
+    remark = part(_REMARKS)
+    return f"{line}, {remark}" if line and remark else line or remark
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(
+            filter(None, (number(value.get("value")), _words(value.get("name") or value.get("unitText"))))
+        )
+    return number(value)
+
+
+def step(item: Any) -> str:
+    """Return a step that is stored as a text or as an object with one."""
+    if isinstance(item, Mapping):
+        keys = ("text", "instruction", "description", "step", "direction", "body", "content", "name", "title")
+        return next((words for key in keys if (words := block(item.get(key)))), "")
+    return block(item)
+
+
 def one_line_list(text: str) -> list[str]:
     """Return the parts of ingredients that stand in one line with commas between them.
 
@@ -85,6 +124,9 @@ def one_line_list(text: str) -> list[str]:
     >>> one_line_list("1 onion, 2 eggs, salt (fine, dry)")
     ['1 onion', '2 eggs', 'salt (fine, dry)']
     """
+    for separator in "|;":
+        if text.count(separator) > 1:
+            return [part for piece in text.split(separator) if (part := piece.strip())]
     parts = [part.strip() for part in _COMMA.split(text) if part.strip()]
     return parts if sum(bool(_QUANTITY.match(part)) for part in parts) > 1 else [text]
 
@@ -144,14 +186,14 @@ def duration(value: Any) -> str | None:
     ('1 h 30 min', '1 h 35 min', 'overnight', None)
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _in_words(round(value * 60))
+        return _in_words(round(value * 60)) if math.isfinite(value) else None
     text = clean(value)
-    if not re.match(r"^-?P(?=[\dT])", text):
+    if not re.match(r"^-?P(?=[\dT])", text, re.I):
         return text or None
     import isodate
 
     try:
-        length = isodate.parse_duration(text)
+        length = isodate.parse_duration(text.upper())
     except (ValueError, OverflowError):
         return text
     return _in_words(round(length.total_seconds())) if isinstance(length, timedelta) else text
@@ -214,5 +256,5 @@ def number(value: Any) -> str:
     ('2', '0.25', '')
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return f"{value:g}" if value else ""
+        return f"{value:g}" if value and math.isfinite(value) else ""
     return clean(value)

@@ -22,12 +22,15 @@ from typing import Any
 
 from savor.datasets.folder import recipe_from_json, recipe_to_json
 from savor.errors import DataError, SavorError
-from savor.importing.base import Found, Skipped, digest
+from savor.importing.base import Found, Skipped, digest, without_addresses
 from savor.importing.photos import checked
-from savor.recipe import Recipe
+from savor.recipe import PARTS, Recipe
 
 STATUSES = ("read", "updated", "unchanged", "skipped")
 _VERSION = 1
+_LETTERS = re.compile(r"[^\w/]|_")
+# What one export of a recipe may have and another not.
+_EXTRAS = ("source", "category", "servings", "times", "tags", "notes")
 # Bytes without metadata and suffix, by the digest of the bytes as they were found.
 _Photos = dict[str, tuple[bytes, str]]
 
@@ -67,7 +70,7 @@ class ImportReport:
 class _Known:
     """A recipe of the folder: its key, digests of what its source said last, its files.
 
-    `text` leaves out where the recipe is from, so that one recipe in two exports is one.
+    `text` holds what there is to do and not how it is written, so that one recipe in two exports is one.
     """
 
     key: str
@@ -208,22 +211,29 @@ class _Folder:
         return Outcome(found.source, recipe_id, "updated" if known else "read", remarks)
 
     def _same_again(self, found: Found, twin: str, photos: _Photos, remarks: str | None) -> Outcome:
-        """Answer for a recipe whose text the folder has under another key: only a new photo is of use."""
+        """Answer for a recipe the folder has under another key: what the one there lacks is of use."""
         here, known = self.seen.get(twin), self.known[twin]
         self.seen.setdefault(twin, found.source)
         if not known.key:
             known.key, known.whole = found.key, _whole_digest(found.recipe)
             self.by_key[found.key] = twin
-        new = {name: photo for name, photo in photos.items() if name not in known.photos}
-        if new:
+        line, fields = json.loads(self.lines[twin]), recipe_to_json(found.recipe)
+        gained = {name: fields[name] for name in _EXTRAS if fields.get(name) and not line.get(name)}
+        if new := {name: photo for name, photo in photos.items() if name not in known.photos}:
             known.photos |= self._write_photos(twin, new)
-            line = json.loads(self.lines[twin])
-            self.lines[twin] = _line({**line, "photos": list(known.photos.values())})
-            reason = "; ".join(filter(None, ("the same recipe once more, its photo is added", remarks)))
-            return Outcome(found.source, twin, "skipped" if here else "updated", reason)
+            gained["photos"] = list(known.photos.values())
+        if gained:
+            self.lines[twin] = _line({**line, **gained})
+        said = [f"the same recipe as {here}" if here else "the same recipe from elsewhere"]
+        said += [f"its {', '.join(gained)} added"] if gained else []
+        differs = [
+            name for name in _EXTRAS[1:] if fields.get(name) and fields[name] != line.get(name, fields[name])
+        ]
+        said += [f"its {', '.join(differs)} differ and are left out"] if differs else []
+        reason = "; ".join(filter(None, (*said, remarks)))
         if here:
-            return Outcome(found.source, twin, "skipped", f"the same recipe as {here}")
-        return Outcome(found.source, twin, "unchanged", remarks)
+            return Outcome(found.source, twin, "skipped", reason)
+        return Outcome(found.source, twin, "updated" if gained else "unchanged", reason)
 
     def _free_key(self, key: str) -> str:
         """Return the key, numbered if another recipe of this run has it: they are two, not old and new."""
@@ -257,7 +267,7 @@ class _Folder:
         raw = f"raw/{_file_stem(recipe_id)}{found.suffix}"
         if old and old.raw not in ("", raw):
             self.superseded.append(old.raw)
-        self._write(raw, found.raw.encode("utf-8", "replace"))
+        self._write(raw, without_addresses(found.raw).encode("utf-8", "replace"))
         fields = recipe_to_json(replace(found.recipe, id=recipe_id))
         self.lines[recipe_id] = _line({**fields, "photos": list(kept.values())} if kept else fields)
         if old and self.by_text.get(old.text) == recipe_id:
@@ -308,9 +318,18 @@ def _missing(recipe: Recipe) -> list[str]:
 
 
 def text_digest(recipe: Recipe) -> str:
-    """Return the digest of all a recipe says, wherever it was found."""
-    fields = recipe_to_json(replace(recipe, id="", source=None))
-    return digest(json.dumps(fields, sort_keys=True, ensure_ascii=False))
+    """Return the digest of what a recipe tells to do: letters and digits of its title, ingredients and steps.
+
+    Two applications break, number and head the same lines differently; a line that ends with a colon is a
+    heading in one of them.
+    """
+    parts = [
+        _LETTERS.sub("", "".join(line for line in recipe.lines(part) if not line.endswith(":"))).casefold()
+        for part in PARTS
+    ]
+    if not any(parts[1:]):  # a title alone says too little
+        parts.append(json.dumps(recipe_to_json(replace(recipe, id="", source=None)), sort_keys=True))
+    return digest(*parts)
 
 
 def _whole_digest(recipe: Recipe) -> str:

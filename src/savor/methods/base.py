@@ -338,6 +338,37 @@ class Perceptrons(Method):
         filled = torch.where(mask[..., None], vectors, self.missing) * self.scale
         return torch.as_tensor(self.recipe_tower(filled.flatten(1)))
 
+    def patch_shares(self, batch: Batch) -> Tensor:
+        """Return each patch's share of `image_vectors`, `(b, p, members dim)`.
+
+        A perceptron f is no sum over patches: a share is what f makes of the patch alone, `f(x_p) / p`; what
+        all of them lack to `f(x)` of the whole photo is shared out evenly, so that they add up.
+        """
+        patches = given(batch.patches, "patches")
+        alone = torch.as_tensor(self.image_tower(self.standardise(patches.flatten(0, 1))))
+        shares = alone.view(*patches.shape[:2], -1) / patches.shape[1]
+        everywhere = torch.ones_like(shares[..., 0], dtype=torch.bool)
+        return shares + even(self.image_vectors(batch) - shares.sum(1), everywhere)
+
+    def word_shares(self, batch: Batch) -> Tensor:
+        """Return each word piece's share of `recipe_vectors`, `(b, w, members dim)`.
+
+        Likewise what the perceptron makes of the recipe when the piece's state, at unit length, is all that
+        its part holds; the pieces of a part that is not read have no share.
+        """
+        words, spans = given(batch.words, "words"), given(batch.words_spans, "words_spans")
+        vectors, mask = part_vectors(batch, self.parts)
+        filled = torch.where(mask[..., None], vectors, self.missing)
+        of_part = torch.stack([spans[..., 0] == PARTS.index(part) for part in self.parts], -1)
+        inside = given(batch.words_mask, "words_mask") & (of_part & mask[:, None]).any(-1)
+        row, piece = inside.nonzero(as_tuple=True)
+        own = torch.where(of_part[row, piece][..., None], unit(words[row, piece])[:, None], filled[row])
+        alone = torch.as_tensor(self.recipe_tower((own * self.scale).flatten(1)))
+        shares = alone.new_zeros(*inside.shape, alone.shape[1])
+        shares[row, piece] = alone
+        shares = shares / inside.sum(1).clamp(min=1)[:, None, None]
+        return shares + even(self.recipe_vectors(batch) - shares.sum(1), inside)
+
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Yield the loss of both towers."""
         image, recipe = gathered(self.embed_image(batch)), gathered(self.embed_recipe(batch))

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
-
-from savor.layers import given, part_vectors, unit
 from savor.losses import check_mining, triplet
-from savor.methods.base import Perceptrons, above_zero, even, scaled_by_member
-from savor.recipe import PARTS
+from savor.methods.base import Perceptrons, above_zero, scaled_by_member
 from savor.schedules import Margin
 from savor.training import TrainingOptions
 
@@ -97,34 +93,9 @@ class TripletMLP(Perceptrons):
         return triplet(image, recipe, self.margin(image, recipe), self.mining, self.temperature)
 
     def embed_patches(self, batch: Batch) -> Tensor:
-        """Return each patch's share of the photo's embedding, `(b, p, members dim)`.
-
-        A perceptron f is no sum over patches: a share is what f makes of the patch alone, `f(x_p) / p`; what
-        all of them lack to `f(x)` of the whole photo is shared out evenly, so that they add up.
-        """
-        patches = given(batch.patches, "patches")
-        alone = torch.as_tensor(self.image_tower(self.standardise(patches.flatten(0, 1))))
-        shares = alone.view(*patches.shape[:2], -1) / patches.shape[1]
-        total = self.image_vectors(batch)
-        everywhere = torch.ones_like(shares[..., 0], dtype=torch.bool)
-        return scaled_by_member(shares + even(total - shares.sum(1), everywhere), total, self.members)
+        """Return each patch's share of the photo's embedding, `(b, p, members dim)`: see `patch_shares`."""
+        return scaled_by_member(self.patch_shares(batch), self.image_vectors(batch), self.members)
 
     def embed_words(self, batch: Batch) -> Tensor:
-        """Return each word piece's share of the recipe's embedding, `(b, w, members dim)`.
-
-        Likewise what the perceptron makes of the recipe when the piece's state, at unit length, is all that
-        its part holds; the pieces of a part that is not read have no share.
-        """
-        words, spans = given(batch.words, "words"), given(batch.words_spans, "words_spans")
-        vectors, mask = part_vectors(batch, self.parts)
-        filled = torch.where(mask[..., None], vectors, self.missing)
-        of_part = torch.stack([spans[..., 0] == PARTS.index(part) for part in self.parts], -1)
-        inside = given(batch.words_mask, "words_mask") & (of_part & mask[:, None]).any(-1)
-        row, piece = inside.nonzero(as_tuple=True)
-        own = torch.where(of_part[row, piece][..., None], unit(words[row, piece])[:, None], filled[row])
-        alone = torch.as_tensor(self.recipe_tower((own * self.scale).flatten(1)))
-        shares = alone.new_zeros(*inside.shape, alone.shape[1])
-        shares[row, piece] = alone
-        shares = shares / inside.sum(1).clamp(min=1)[:, None, None]
-        total = self.recipe_vectors(batch)
-        return scaled_by_member(shares + even(total - shares.sum(1), inside), total, self.members)
+        """Return each word piece's share of the recipe's vector, `(b, w, members dim)`: see `word_shares`."""
+        return scaled_by_member(self.word_shares(batch), self.recipe_vectors(batch), self.members)

@@ -182,27 +182,29 @@ class TwoStream(Method):
     def embed_patches(self, batch: Batch) -> Tensor:
         """Return each patch's share of the photo's embedding, `(b, p, members dim)`.
 
-        What the perceptron makes of the whole photo belongs to no patch and is shared out evenly.
+        Its pooled state, and its share of what the perceptrons make of the photo (`patch_shares`).
         """
         states, weights = self.image_tower(batch)
         shares = torch.as_tensor(weights[..., None] * self.image_tower.fc(states))
         total = self.image_tower.embed(states, weights)
-        if self.whole is not None:
-            total = total + self.whole.image_vectors(batch)
         shares = shares + even(total - shares.sum(1), torch.ones_like(weights, dtype=torch.bool))
+        if self.whole is not None:
+            shares, total = shares + self.whole.patch_shares(batch), total + self.whole.image_vectors(batch)
         return scaled_by_member(shares, total, self.members)
 
     def embed_words(self, batch: Batch) -> Tensor:
         """Return each word piece's share of the recipe's embedding, `(b, w, members dim)`.
 
-        What the perceptron makes of the parts' means, and of missing parts, is shared out evenly.
+        Its pooled state, and its share of what the perceptrons make of the recipe (`word_shares`); what
+        missing parts add is shared out evenly.
         """
         states, weights = self.recipe_tower(batch)
         shares = self.recipe_tower.shares(batch, states, weights)
         total = self.recipe_tower.embed(batch, states, weights)
+        shares = shares + even(total - shares.sum(1), weights > 0)
         if self.whole is not None:
-            total = total + self.whole.recipe_vectors(batch)
-        return scaled_by_member(shares + even(total - shares.sum(1), weights > 0), total, self.members)
+            shares, total = shares + self.whole.word_shares(batch), total + self.whole.recipe_vectors(batch)
+        return scaled_by_member(shares, total, self.members)
 
     def self_attention(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the pooling weights of word pieces `(b, w)` and of patches `(b, p)`; rows sum to 1."""

@@ -8,15 +8,16 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from savor.errors import SavorError
 from savor.server.problems import Problem
 
 if TYPE_CHECKING:
     from savor.encoders import ImageEncoder, TextEncoder
-    from savor.index import Array, Find, Index
+    from savor.index import Find, Index
     from savor.index.embedding import Embedder
     from savor.search import Searcher
     from savor.server.batching import Worker
@@ -127,7 +128,7 @@ class Library:
     def renew(self) -> None:
         """Let the searches that follow find what has changed, without waiting for it."""
         if self.index.path == self.path:
-            _touch(self.searcher, self._query)
+            _touch(self.searcher)
         else:
             self._searcher = self._opened(self.embedder)
 
@@ -148,38 +149,43 @@ class Library:
 
     def _opened(self, embedder: Embedder | None = None) -> Searcher:
         """Open the index and touch all that a first search would otherwise wait for."""
-        import torch
         from threadpoolctl import threadpool_limits
 
         from savor.search import Searcher
 
         # Requests run side by side, see `savor.server.batching`; threads within them would wait for each
         # other, and those of NumPy's products wait by spinning.
-        torch.set_num_threads(1)
         threadpool_limits(1, "blas")
         searcher = Searcher(self.path)
-        if embedder is None or embedder.run.fingerprint != searcher.index.manifest["run"]:
-            embedder = _sharing(searcher.embedder, self._encoding)
-        searcher.embedder = embedder
-        self._query = _warm_photos(embedder)
-        _touch(searcher, self._query)
+        with ThreadPoolExecutor(1, "savor-index") as beside:
+            touched = beside.submit(_touch, searcher)
+            if embedder is None or embedder.run.fingerprint != searcher.index.manifest["run"]:
+                embedder = self._loaded_embedder(searcher)
+            searcher.embedder = embedder
+            touched.result()
         return searcher
 
+    def _loaded_embedder(self, searcher: Searcher) -> Embedder:
+        """Load the run and its image encoder and encode a picture."""
+        import torch
+        from PIL import Image
 
-def _touch(searcher: Searcher, query: Array) -> None:
+        torch.set_num_threads(1)
+        embedder = _sharing(searcher.embedder, self._encoding)
+        embedder.photos([Image.new("RGB", (352, 224), "white")])
+        return embedder
+
+
+def _touch(searcher: Searcher) -> None:
     """Make an index read what a search would otherwise wait for."""
+    import numpy as np
+
+    index = searcher.index
+    query = np.full(index.manifest["dim"], index.manifest["dim"] ** -0.5, np.float32)
     for find in FINDS:
-        if searcher.index.count(find):
-            searcher.index.nearest(find, query, 1)
+        if index.count(find):
+            index.nearest(find, query, 1)
     searcher.calibration  # noqa: B018 - found out on the way
-
-
-def _warm_photos(embedder: Embedder) -> Array:
-    """Encode a picture, so that the encoder is here; return its vector `(dim,)`."""
-    from PIL import Image
-
-    vectors: Array = embedder.photos([Image.new("RGB", (352, 224), "white")])
-    return cast("Array", vectors[0])
 
 
 def _warm_texts(embedder: Embedder) -> None:
