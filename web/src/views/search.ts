@@ -63,7 +63,7 @@ async function showFirst(main: HTMLElement, signal: AbortSignal): Promise<void> 
     h("p", { class: "lead" }, "Show Savor a dish and find its recipe among your own."),
   );
   main.replaceChildren(hero, asking(NO_QUERY, null, true), waiting("Opening the book …"));
-  const info = await api.health(signal);
+  await api.health(signal);
   const listing = await api.recipes({ limit: 12 }, signal);
   main.querySelector(".waiting")?.remove();
   if (!listing.total) {
@@ -89,7 +89,7 @@ async function showFirst(main: HTMLElement, signal: AbortSignal): Promise<void> 
     h(
       "p",
       { class: "end" },
-      h("a", { class: "button quiet", href: "/browse" }, icon("book"), `Browse ${all(listing.total)} in ${info.index.name}`),
+      h("a", { class: "button quiet", href: "/browse" }, icon("book"), `Browse ${all(listing.total)}`),
     ),
   );
 }
