@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,14 @@ def photo(kind="JPEG"):
 
 def settled(page):
     page.wait_for_selector("main:not([aria-busy])")
+
+
+def until(page, expression):
+    """Wait until something holds; Playwright's own way needs an `eval`, which the page's policy forbids."""
+    end = time.monotonic() + 30
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(20)
 
 
 def search_by_photo(page):
@@ -67,7 +76,7 @@ def test_a_photo_finds_recipes(open_page):
     first = page.locator(".hits .card").first
     expect(first).to_contain_text(answer["hits"][0]["title"])
     expect(first).to_contain_text(answer["hits"][0]["ingredients"][0])
-    page.wait_for_function("document.querySelector('.hits .card img').naturalWidth > 0")
+    until(page, "document.querySelector('.hits .card img').naturalWidth > 0")
     assert re.search(r"[?&]photo=\w+$", page.url)
 
     page.get_by_role("button", name="More", exact=True).click()
@@ -253,7 +262,7 @@ def test_deep_links_and_the_way_back(open_page):
     assert page.evaluate("scrollY") == 0
     page.go_back()
     page.wait_for_selector(".hits .card")
-    page.wait_for_function(f"Math.abs(scrollY - {down}) < 40")
+    until(page, f"Math.abs(scrollY - {down}) < 40")
     page.go_forward()
     expect(page.get_by_role("heading", level=1)).to_have_text(title)
 
@@ -442,6 +451,16 @@ def test_a_server_that_is_gone(open_page):
     page.context.unroute("**/search*")
     page.get_by_role("button", name="Try again").click()
     page.wait_for_selector(".hits .card")
+
+    page.goto("/browse")
+    page.context.route("**/recipes?*", lambda route: route.abort())
+    page.get_by_role("button", name="More", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("Savor does not answer")
+    assert page.locator(".hits .card").count() == 24
+    page.context.unroute("**/recipes?*")
+    page.get_by_role("button", name="More", exact=True).click()
+    until(page, "document.querySelectorAll('.hits .card').length > 24")
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_photo_that_cannot_be_read(open_page):

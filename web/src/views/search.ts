@@ -4,7 +4,7 @@ import * as api from "../api";
 import { asking } from "../asking";
 import { announce, h, icon, plural, type Child } from "../dom";
 import { chips, filters } from "../filters";
-import { card, contents, notice, picture, plainTerm, shelf, titleOf, waiting } from "../parts";
+import { card, contents, moreButton, notice, picture, plainTerm, shelf, titleOf, waiting } from "../parts";
 import { photoOf, type QueryPhoto } from "../photo";
 import { ANYWHERE, browsing, conditions, format, isEmpty, NO_QUERY, type Query, type Where } from "../routes";
 import { go, heading, titled } from "../shell";
@@ -200,9 +200,10 @@ function photoCard(hit: api.Hit): HTMLElement {
 function folded(hit: api.Hit): HTMLElement {
   const links = hit.duplicates.map((id) => h("a", { href: format({ view: "recipe", id }) }, id));
   const name = (): void =>
-    hit.duplicates.forEach(async (id, k) => {
-      const recipe = await api.recipe(id, new AbortController().signal);
-      links[k]!.textContent = titleOf(recipe);
+    hit.duplicates.forEach((id, k) => {
+      const naming = api.recipe(id, new AbortController().signal);
+      // Without an answer the id stays, which leads there as well.
+      naming.then((recipe) => (links[k]!.textContent = titleOf(recipe))).catch(() => undefined);
     });
   return h(
     "details",
@@ -267,30 +268,15 @@ function more(
   answers: api.Answer[],
   list: HTMLElement,
   add: (answer: api.Answer) => void,
-): HTMLElement {
+): HTMLElement | string {
   const offset = (): number => answers.reduce((sum, answer) => sum + answer.hits.length, 0);
-  const controller = new AbortController();
   const left = (): boolean => answers.at(-1)!.hits.length > 0 && offset() < answers[0]!.total;
-  const box = h("p", { class: "end" });
-  const button = h(
-    "button",
-    {
-      type: "button",
-      class: "button quiet",
-      onclick: async () => {
-        button.disabled = true;
-        const next = list.children.length;
-        const answer = await api.search(query, photo?.blob ?? null, { k: PAGE, offset: offset() }, controller.signal);
-        answers.push(answer);
-        add(answer);
-        button.disabled = false;
-        if (!left()) button.remove();
-        announce(`${plural(answer.hits.length, "more hit", "more hits")}`);
-        list.children[next]?.querySelector<HTMLElement>("a")?.focus();
-      },
-    },
-    "More",
-  );
-  if (left()) box.append(button);
-  return box;
+  if (!left()) return "";
+  return moreButton(list, async () => {
+    const page = { k: PAGE, offset: offset() };
+    const answer = await api.search(query, photo?.blob ?? null, page, new AbortController().signal);
+    answers.push(answer);
+    add(answer);
+    return left();
+  });
 }
