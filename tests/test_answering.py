@@ -333,4 +333,4 @@ def test_a_page_waits_for_duplicates_that_may_lie_behind_it():
     assert [more for _, more in groups] == [(str(k + 15),) for k in range(1, 11)]
     assert page_of_groups(best, same, 40, 0)[:10] == groups
     assert page_of_groups(best, same, 3, 5) == groups[5:8]
-    assert asked[0] == 2 * 10 + WINDOW
+    assert asked[0] == 15 + WINDOW

@@ -292,7 +292,7 @@ def page_of_groups(
         k: how many groups.
         offset: how many to leave out before.
     """
-    depth = 2 * (offset + k) + WINDOW
+    depth = offset + k + k // 2 + WINDOW
     while True:
         hits = best(depth)
         groups = _grouped(hits, same)
