@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fastapi.testclient import TestClient
@@ -37,6 +38,23 @@ def test_while_the_model_is_loaded_health_answers_and_searches_wait(toy_index, m
         threading.Timer(0.05, gate.set).start()
         assert client.get("/search", params={"text": "soup"}).status_code == 200
         assert client.get("/health").json()["status"] == "ready"
+
+
+def test_photos_do_not_wait_for_the_text_encoder(toy_index, photo, monkeypatch) -> None:
+    gate, opened = threading.Event(), embedding.open_text_encoder
+
+    def slow(*arguments, **options):
+        assert gate.wait(20)
+        return opened(*arguments, **options)
+
+    monkeypatch.setattr(embedding, "open_text_encoder", slow)
+    with TestClient(create_app(Settings(toy_index)), "http://localhost") as client:
+        assert client.post("/search", files={"photo": photo}).status_code == 200
+        assert not gate.is_set()
+        with ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(client.get, "/search", params={"text": text}) for text in ("soup", "pie")]
+            gate.set()
+            assert [one.result().status_code for one in asked] == [200, 200]
 
 
 def test_an_index_that_cannot_be_opened_is_told_by_every_answer(toy_index, tmp_path, error_of) -> None:

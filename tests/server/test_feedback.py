@@ -45,3 +45,12 @@ def test_what_nobody_searched_for_has_no_feedback(own, error_of) -> None:
         assert answer.status_code == status
         assert error_of(answer) in ("not_found", "invalid")
     assert own.get("/feedback").json() == []
+
+
+def test_feedback_on_the_starter_cookbook_goes_to_the_copy(serve, own_index, tmp_path, photo) -> None:
+    client, before = serve(own_index, own_copy=tmp_path / "copy"), sorted(own_index.rglob("*"))
+    answer = client.post("/search", files={"photo": photo}).json()
+    assert say(client, answer["query"], answer["hits"][0]["recipe_id"]).status_code == 200
+    assert sorted(own_index.rglob("*")) == before
+    assert len(feedback.read(tmp_path / "copy")) == 1
+    assert client.get("/health").json()["index"]["name"] == "copy"

@@ -83,12 +83,26 @@ def test_no_path_leads_out_of_the_index(client, error_of, path) -> None:
         assert (answer.status_code, error_of(answer)) == (404, "not_found")
 
 
-def test_the_map_places_every_recipe_and_is_made_once(client, toy_index) -> None:
+def mapped(client):
+    """Ask for the map until it is ready."""
     until = time.monotonic() + 20
     while (answer := client.get("/map")).status_code == 202:
         assert answer.json()["kind"] == "pending"
         assert time.monotonic() < until
-    plan = answer.json()
+    return answer.json()
+
+
+def test_the_map_of_what_must_stay_as_it_is_is_kept_elsewhere(serve, own_index, tmp_path) -> None:
+    client = serve(own_index, own_copy=tmp_path / "copy")
+    before = sorted(own_index.rglob("*"))
+    plan = mapped(client)
+    assert sorted(own_index.rglob("*")) == before
+    assert mapped(serve(own_index, read_only=True)) == plan
+    assert sorted(own_index.rglob("*")) == before
+
+
+def test_the_map_places_every_recipe_and_is_made_once(client, toy_index) -> None:
+    plan = mapped(client)
     assert plan["kind"] == "tsne"
     assert len(plan["points"]) == plan["total"] == client.get("/health").json()["index"]["recipes"]
     assert all(0 <= point[axis] <= 1 for point in plan["points"] for axis in "xy")

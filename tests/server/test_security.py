@@ -100,6 +100,13 @@ def test_where_others_can_reach_it_nothing_is_written_without_a_token(serve, toy
         assert (answer.status_code, error_of(answer)) == (403, "forbidden")
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via"])
+def test_what_a_proxy_passes_on_is_not_of_this_machine(client, error_of, header) -> None:
+    answer = client.delete("/recipes/x", headers={header: "1.1 proxy"})
+    assert (answer.status_code, error_of(answer)) == (403, "forbidden")
+    assert client.delete("/recipes/x").status_code == 404
+
+
 def test_read_only_means_read_only(serve, toy_index, error_of) -> None:
     client = serve(toy_index, read_only=True, token=TOKEN)
     assert client.get("/health").json()["writable"] is False

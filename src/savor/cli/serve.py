@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
+SWITCH = 0.0005  # seconds
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -121,6 +123,8 @@ def _address(listening: socket.socket, host: str, public_url: str | None) -> str
 
 
 def _run(server: uvicorn.Server, listening: socket.socket) -> None:
+    # A network gives up the interpreter at each layer, and at Python's 5 ms waits as long to have it back.
+    sys.setswitchinterval(SWITCH)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn passes it on after it has stopped in order
         server.run(sockets=[listening])
     typer.echo("savor: stopped", err=True)

@@ -63,7 +63,7 @@ class Summary:
 
 def build(
     source: Features | Dataset,
-    run: Run,
+    run: Run | Embedder,
     out: Path,
     *,
     splits: Sequence[str] = (),
@@ -77,7 +77,7 @@ def build(
 
     Args:
         source: features made with the run's encoders, or a data set to encode with them.
-        run: the run whose vectors the index holds.
+        run: the run whose vectors the index holds, or an embedder of it whose encoders are loaded already.
         out: the index; new, or an empty folder, or an index of the same run.
         splits: names of splits; all but `test` if none is given.
         backend: what keeps the vectors; None for that of the index or, where it is new, by its size.
@@ -92,9 +92,10 @@ def build(
     """
     if backend is not None:
         backends.check(backend)
+    grid = source.grid if isinstance(source, Features) else None
+    embedder = run if isinstance(run, Embedder) else Embedder(run, grid)
     if isinstance(source, Features):
-        run.check(source)
-    embedder = Embedder(run, source.grid if isinstance(source, Features) else None)
+        embedder.run.check(source)
     with _opened(out.absolute(), embedder, backend) as folder:
         addition = _Addition(folder)
         if isinstance(source, Features):

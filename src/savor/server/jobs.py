@@ -141,12 +141,11 @@ class Jobs:
         """Bring the imported recipes into the index and open it as it is then."""
         from savor.datasets import open_dataset
         from savor.index.building import build
-        from savor.runs import open_run
 
         job.stage, job.done, job.total = "indexing", 0, None
         summary = build(
             open_dataset(self.folder),
-            open_run(self.library.index.run_folder),
+            self.library.embedder,
             self.library.path,
             on_progress=lambda done, total: self._progress(job, done, total),
         )

@@ -8,15 +8,16 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from savor.errors import SavorError
 from savor.server.problems import Problem
 
 if TYPE_CHECKING:
     from savor.encoders import ImageEncoder, TextEncoder
-    from savor.index import Array, Find, Index
+    from savor.index import Find, Index
     from savor.index.embedding import Embedder
     from savor.search import Searcher
     from savor.server.batching import Worker
@@ -45,7 +46,7 @@ class Library:
         self.state: Literal["starting", "ready", "failed"] = "starting"
         self.failure = ""
         self._searcher: Searcher | None = None
-        self._loaded = threading.Event()
+        self._loaded, self._copying = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._load, name="savor-load", daemon=True)
 
     def start(self) -> None:
@@ -101,6 +102,12 @@ class Library:
             return False
         return self.settings.own_copy is not None or os.access(self.path, os.W_OK)
 
+    @property
+    def in_place(self) -> bool:
+        """Whether files may be put beside the index as it is served now."""
+        own, settings = self.settings.own_copy, self.settings
+        return not settings.read_only and own in (None, self.path) and os.access(self.path, os.W_OK)
+
     def to_write(self) -> Path:
         """Return the folder of the index for a change, after copying one that must stay as it is.
 
@@ -115,21 +122,16 @@ class Library:
                 "read_only",
             )
         own = self.settings.own_copy
-        if own is not None and self.path != own:
-            if not own.exists():
-                unfinished = own.with_name(f".{own.name}.part")
-                shutil.rmtree(unfinished, ignore_errors=True)
-                shutil.copytree(self.path, unfinished)
-                unfinished.rename(own)
-            self.path = own
+        with self._copying:
+            if own is not None and self.path != own:
+                _copy(self.path, own)
+                self.path = own
+                self._searcher = self._opened(self.embedder)
         return self.path
 
     def renew(self) -> None:
-        """Let the searches that follow find what has changed, without waiting for it."""
-        if self.index.path == self.path:
-            _touch(self.searcher, self._query)
-        else:
-            self._searcher = self._opened(self.embedder)
+        """Read what has changed, so that the searches that follow need not wait for it."""
+        _touch(self.searcher)
 
     def _load(self) -> None:
         """Open all that photos need, then the text encoder, which takes longer than everything else."""
@@ -148,38 +150,52 @@ class Library:
 
     def _opened(self, embedder: Embedder | None = None) -> Searcher:
         """Open the index and touch all that a first search would otherwise wait for."""
-        import torch
         from threadpoolctl import threadpool_limits
 
         from savor.search import Searcher
 
         # Requests run side by side, see `savor.server.batching`; threads within them would wait for each
         # other, and those of NumPy's products wait by spinning.
-        torch.set_num_threads(1)
         threadpool_limits(1, "blas")
         searcher = Searcher(self.path)
-        if embedder is None or embedder.run.fingerprint != searcher.index.manifest["run"]:
-            embedder = _sharing(searcher.embedder, self._encoding)
-        searcher.embedder = embedder
-        self._query = _warm_photos(embedder)
-        _touch(searcher, self._query)
+        with ThreadPoolExecutor(1, "savor-index") as beside:
+            touched = beside.submit(_touch, searcher)
+            if embedder is None or embedder.run.fingerprint != searcher.index.manifest["run"]:
+                embedder = self._loaded_embedder(searcher)
+            searcher.embedder = embedder
+            touched.result()
         return searcher
 
+    def _loaded_embedder(self, searcher: Searcher) -> Embedder:
+        """Load the run and its image encoder and encode a picture."""
+        import torch
+        from PIL import Image
 
-def _touch(searcher: Searcher, query: Array) -> None:
+        torch.set_num_threads(1)
+        embedder = _sharing(searcher.embedder, self._encoding)
+        embedder.photos([Image.new("RGB", (352, 224), "white")])
+        return embedder
+
+
+def _copy(index: Path, own: Path) -> None:
+    """Copy an index to a place where there is none yet."""
+    if not own.exists():
+        unfinished = own.with_name(f".{own.name}.part")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.copytree(index, unfinished)
+        unfinished.rename(own)
+
+
+def _touch(searcher: Searcher) -> None:
     """Make an index read what a search would otherwise wait for."""
+    import numpy as np
+
+    index = searcher.index
+    query = np.full(index.manifest["dim"], index.manifest["dim"] ** -0.5, np.float32)
     for find in FINDS:
-        if searcher.index.count(find):
-            searcher.index.nearest(find, query, 1)
+        if index.count(find):
+            index.nearest(find, query, 1)
     searcher.calibration  # noqa: B018 - found out on the way
-
-
-def _warm_photos(embedder: Embedder) -> Array:
-    """Encode a picture, so that the encoder is here; return its vector `(dim,)`."""
-    from PIL import Image
-
-    vectors: Array = embedder.photos([Image.new("RGB", (352, 224), "white")])
-    return cast("Array", vectors[0])
 
 
 def _warm_texts(embedder: Embedder) -> None:
@@ -196,16 +212,17 @@ def _sharing(embedder: Embedder, worker: Worker) -> Embedder:
     from savor.reranking import Side
 
     class Sharing(Embedder):
-        _loading = threading.RLock()  # who needs an encoder that is being loaded waits for it
+        # Who needs an encoder that is being loaded waits for it, and only who needs that one.
+        _loading_images, _loading_texts = threading.Lock(), threading.Lock()
 
         @property
         def image_encoder(self) -> ImageEncoder:
-            with self._loading:
+            with self._loading_images:
                 return super().image_encoder
 
         @property
         def text_encoder(self) -> TextEncoder:
-            with self._loading:
+            with self._loading_texts:
                 return super().text_encoder
 
         def encode_photos(self, images: Sequence[Any]) -> Side:

@@ -40,8 +40,14 @@ class Maps:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
-    def get(self, index: Index, wait: float) -> Plan | None:
-        """Return the map of an index as it is now, or None where that is not ready within some seconds."""
+    def get(self, index: Index, wait: float, *, beside: bool) -> Plan | None:
+        """Return the map of an index as it is now, or None where that is not ready within some seconds.
+
+        Args:
+            index: the index.
+            wait: seconds.
+            beside: whether the map may be kept in the index's folder.
+        """
         version = index.version
         with self._lock:
             if self._plan is not None and self._plan["version"] == version:
@@ -49,7 +55,7 @@ class Maps:
             ready = self._running.get(version)
             if ready is None:
                 ready = self._running[version] = threading.Event()
-                work = background.start("savor-map", lambda: self._make(index, version, ready))
+                work = background.start("savor-map", lambda: self._make(index, version, beside, ready))
                 self._threads = [*(one for one in self._threads if one.is_alive()), work]
         ready.wait(wait)
         plan = self._plan
@@ -60,9 +66,9 @@ class Maps:
         for thread in self._threads:
             thread.join(PATIENCE)
 
-    def _make(self, index: Index, version: str, ready: threading.Event) -> None:
+    def _make(self, index: Index, version: str, beside: bool, ready: threading.Event) -> None:
         try:
-            plan = _kept(index, version) or _computed(index, version)
+            plan = _kept(index, version) or _computed(index, version, beside)
             with self._lock:
                 self._plan = plan
         except Exception:
@@ -73,12 +79,12 @@ class Maps:
             ready.set()
 
 
-def _computed(index: Index, version: str) -> Plan:
+def _computed(index: Index, version: str, beside: bool) -> Plan:
     ids = index.listed(limit=index.count("recipes"), order="id")
     ids = ids[:: -(-len(ids) // MOST) or 1]
     kind, points = place(index.vectors([(one, None) for one in ids]))
     plan = {"version": version, "kind": kind, "ids": ids, "xy": points.round(4).tolist()}
-    _keep(index, plan)
+    _keep(_files(index)[0 if beside else 1 :], plan)
     return plan
 
 
@@ -125,9 +131,9 @@ def _kept(index: Index, version: str) -> Plan | None:
     return None
 
 
-def _keep(index: Index, plan: Plan) -> None:
+def _keep(files: Sequence[Path], plan: Plan) -> None:
     """Write the map to the first place that can be written; it can be made again, so nowhere is no fault."""
-    for file in _files(index):
+    for file in files:
         with contextlib.suppress(OSError):
             file.parent.mkdir(parents=True, exist_ok=True)
             temporary = file.with_name(f"{file.name}.{os.getpid()}.part")

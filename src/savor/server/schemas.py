@@ -19,7 +19,6 @@ Minutes = Annotated[Annotated[float, Field(gt=0, le=1_000_000)] | None, _Blank]
 Name = Annotated[Annotated[str, Field(max_length=200)] | None, _Blank]
 Text = Annotated[Annotated[str, Field(max_length=LONGEST)] | None, _Blank]
 Id = Annotated[Annotated[str, Field(max_length=LONGEST_ID)] | None, _Blank]
-Offset = Annotated[int, Field(ge=0, le=100_000)]
 
 
 class Conditions(BaseModel):
@@ -46,7 +45,7 @@ class TextQuery(Conditions):
         None, description="What to look for: recipes, which is the default, or photos."
     )
     k: int = Field(10, ge=1, le=100, description="How many hits.")
-    offset: Offset = Field(0, description="How many hits to pass over.")
+    offset: int = Field(0, ge=0, le=1000, description="How many hits to pass over.")
     group: bool = Field(True, description="Show near-duplicates once.")
 
 
@@ -60,7 +59,7 @@ class Listing(Conditions):
     """What to list of the collection."""
 
     text: Text = Field(None, description="Words that must occur; the best match comes first.")
-    offset: Offset = 0
+    offset: int = Field(0, ge=0, le=10_000_000)
     limit: int = Field(50, ge=1, le=200)
     order: Order = "title"
 

@@ -2,7 +2,7 @@
 
 - On loopback the host must be this machine: a web site whose name is pointed at 127.0.0.1 gets nothing.
 - A request that may change something is refused if a browser says that it comes from another site.
-- What writes needs the token; without one, only a server on loopback that is not behind a proxy writes.
+- What writes needs the token; without one, a server on loopback writes for requests that no proxy passed on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hmac
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Header
+from fastapi import Depends, Header, Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from savor.server.settings import Limits, Settings
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-real-ip", "via"})  # what proxies add
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 DRAINED = 8  # times the limit: as much is read and thrown away, so that the answer is seen
 FORM = 64 * 1024  # bytes around a photo in a form
@@ -156,7 +157,9 @@ async def _drain(receive: Receive, headers: Headers, most: int) -> None:
             return
 
 
-def may_write(service: TheService, authorization: Annotated[str | None, Header()] = None) -> None:
+def may_write(
+    request: Request, service: TheService, authorization: Annotated[str | None, Header()] = None
+) -> None:
     """Let pass who may change something.
 
     Raises:
@@ -166,7 +169,8 @@ def may_write(service: TheService, authorization: Annotated[str | None, Header()
     if settings.read_only:
         raise Problem(403, "this server was started with --read-only and changes nothing", "read_only")
     if settings.token is None:
-        if not settings.loopback or settings.public_url is not None:
+        proxied = settings.public_url is not None or not FORWARDED.isdisjoint(request.headers.keys())
+        if proxied or not settings.loopback:
             raise Problem(
                 403, "others can reach this server, so it writes only with a token; start it with --token"
             )

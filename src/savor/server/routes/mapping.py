@@ -21,9 +21,10 @@ def map_(request: Request, response: Response, service: TheService) -> Map | Res
     """
     if wants_page(request):
         return page(request)
-    index = service.library.index
+    library = service.library
+    index = library.index
     total = index.count("recipes")
-    plan = service.maps.get(index, WAIT)
+    plan = service.maps.get(index, WAIT, beside=library.in_place)
     response.headers["Vary"] = "Accept"
     if plan is None:
         response.status_code = 202
