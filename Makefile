@@ -35,7 +35,7 @@ types: $(DEV)  ## check the types
 	@$(PY) -m mypy
 
 bench: $(DEV)  ## every benchmark, each with the ratio it prints (FEATURES=folder for those of training)
-	@set -e; for name in cca evaluation extraction; do echo "== benchmarks/$$name.py"; $(PY) benchmarks/$$name.py; done
+	@set -e; for name in cca evaluation extraction index; do echo "== benchmarks/$$name.py"; $(PY) benchmarks/$$name.py; done
 ifdef FEATURES
 	@set -e; for name in deep_cca training; do echo "== benchmarks/$$name.py"; $(PY) benchmarks/$$name.py "$(FEATURES)"; done
 else

@@ -1,4 +1,4 @@
-"""Make the starter model anew: train it, halve its numbers, measure it, write its card, index the cookbook.
+"""Make the starter model anew, its card, and the index and the map of the cookbook.
 
     python scripts/starter.py FEATURES OUT
 
@@ -17,6 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from savor import cookbook
 from savor.cli import main as savor
+from savor.index import open_index
+from savor.server.maps import Maps
 
 SEED = "0"
 SETTINGS = {"dim": 256, "hidden": 900, "members": 2, "hubs": 512, "epochs": 24}
@@ -68,6 +70,7 @@ def main() -> None:
     (out / "CARD.md").write_text(card, "utf-8")
     shutil.rmtree(out / "index", ignore_errors=True)
     _do("index", str(run), "--data", str(cookbook.folder()), "--out", str(out / "index"))
+    Maps().get(open_index(out / "index"), wait=300, beside=True)
 
 
 def _do(*arguments: str) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from savor.confidence import Calibration
     from savor.index import Find
     from savor.recipe import Photo
     from savor.search import Query, Searcher
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 # Cosines from which on two entries show one dish; docs/search.md says what real pairs look like.
-SAME_PHOTO = 0.98
-SAME_TEXT = 0.95  # of two recipes with the same title
+SAME_PHOTO = 0.97
+SAME_TEXT = 0.94  # of recipes with the same title
+ALIKE_TEXT = 0.8  # of recipes with the same photo
 WINDOW = 20  # ranks behind a hit in which its duplicates are looked for
 _WORD = re.compile(r"\w+")
 _PAGE = 64  # recipes listed at a time
 
+_Key = tuple[str, str | None]  # recipe id, photo id
 Group = tuple[Hit, tuple[str, ...]]  # a hit and the ids of its duplicates
 
 
@@ -88,8 +91,10 @@ def answer(searcher: Searcher, question: Question) -> Answer:
     else:
         groups, ranked = _ranked(searcher, question, query, where)
     belongs = _belongs(searcher, question, photo)
-    plain = photo is not None and not understood.text and not where
-    chances = _chances(searcher, belongs, ranked) if belongs is not None and plain and ranked else {}
+    chances: dict[str, float] = {}
+    if belongs is not None and ranked and not understood.text and not where:
+        assert searcher.calibration is not None
+        chances = _chances(searcher.calibration, belongs, ranked)
     wanted = [*asked.have, *_terms(searcher, question, understood.text)]
     found = [
         Found(
@@ -145,15 +150,16 @@ def _query(searcher: Searcher, question: Question, photo: Query | None, text: st
 
 def _belongs(searcher: Searcher, question: Question, photo: Query | None) -> float | None:
     """Return how likely a photo that looks for recipes is of the kind that the index holds."""
-    if photo is None or question.find != "recipes":
+    calibration = searcher.calibration if photo is not None and question.find == "recipes" else None
+    if photo is None or calibration is None:
         return None
-    return float(searcher.calibration.probability(searcher.bare(photo.item[0])[None])[0])
+    return float(calibration.probability(searcher.bare(photo.item[0])[None])[0])
 
 
-def _chances(searcher: Searcher, belongs: float, ranked: Sequence[Hit]) -> dict[str, float]:
+def _chances(calibration: Calibration, belongs: float, ranked: Sequence[Hit]) -> dict[str, float]:
     """Return how likely each of the nearest is the recipe of a photo, by their ids."""
     first = [hit.score if hit.first_stage_score is None else hit.first_stage_score for hit in ranked[:AMONG]]
-    shares = belongs * searcher.calibration.shares(first)
+    shares = belongs * calibration.shares(first)
     return {hit.id: float(share) for hit, share in zip(ranked, shares, strict=False)}
 
 
@@ -193,7 +199,7 @@ def _browsed(searcher: Searcher, question: Question, where: Filter) -> list[Grou
     ]
 
 
-def _listed(searcher: Searcher, find: Find, where: Filter) -> Iterator[tuple[str, str | None]]:
+def _listed(searcher: Searcher, find: Find, where: Filter) -> Iterator[_Key]:
     start = 0
     while recipes := searcher.index.listed(where, offset=start, limit=_PAGE):
         for recipe_id in recipes:
@@ -220,34 +226,49 @@ def _reasons(searcher: Searcher, hit: Hit, terms: Sequence[str]) -> tuple[str, .
 class Duplicates:
     """Tells whether two hits show one dish.
 
-    They do if their photos, of recipes the first ones, are nearly the same, or if they are recipes of the
-    same title that say nearly the same.
+    Photos do if they are nearly the same picture. Of recipes that is not enough, for one picture of a whole
+    meal may stand with each of its dishes: the texts must be alike as well, or the titles the same. Without
+    a common picture it takes the same title and nearly the same text.
     """
 
     def __init__(self, searcher: Searcher, find: Find) -> None:
         self.searcher, self.find = searcher, find
-        self._vectors: dict[tuple[str, str | None], Array | None] = {}
+        self._vectors: dict[_Key, Array] = {}
 
     def look_at(self, hits: Sequence[Hit]) -> None:
         """Fetch what is needed of some hits, all at once."""
-        keys: list[tuple[str, str | None]] = [(hit.recipe_id, hit.photo) for hit in hits if hit.photo]
+        pictures = [(hit, (hit.recipe_id, hit.photo)) for hit in hits if hit.photo]
+        self._fetch([key for _, key in pictures])
+        if self.find == "photos":
+            return
+        known = [(hit, self._vectors[key]) for hit, key in pictures if key in self._vectors]
+        vectors = np.stack([vector for _, vector in known]) if known else np.zeros((0, 1))
+        shared = ((vectors @ vectors.T) >= SAME_PHOTO).sum(1) > 1
         titles = Counter(_plain(hit.title) for hit in hits)
-        if self.find == "recipes":
-            keys += [(hit.id, None) for hit in hits if titles[_plain(hit.title)] > 1]
-        missing = [key for key in keys if key not in self._vectors]
+        alike = [hit for (hit, _), one in zip(known, shared, strict=True) if one]
+        alike += [hit for hit in hits if titles[_plain(hit.title)] > 1]
+        self._fetch([(hit.id, None) for hit in alike])
+
+    def _fetch(self, keys: Sequence[_Key]) -> None:
+        missing = list(dict.fromkeys(key for key in keys if key not in self._vectors))
         for key, vector in zip(missing, self.searcher.index.vectors(missing), strict=True):
-            self._vectors[key] = None if vector is None else self.searcher.bare(vector)
+            if vector is not None:
+                self._vectors[key] = self.searcher.bare(vector)
 
     def __call__(self, one: Hit, other: Hit) -> bool:
         """Tell it of two hits that were looked at together."""
-        photos = (one.recipe_id, one.photo), (other.recipe_id, other.photo)
-        if one.photo and other.photo and self._cosine(*photos) >= SAME_PHOTO:
-            return True
-        if self.find == "photos" or not one.title or _plain(one.title) != _plain(other.title):
+        picture = bool(one.photo and other.photo) and (
+            self._cosine((one.recipe_id, one.photo), (other.recipe_id, other.photo)) >= SAME_PHOTO
+        )
+        if self.find == "photos":
+            return picture
+        title = bool(one.title) and _plain(one.title) == _plain(other.title)
+        if not (picture or title):
             return False
-        return self._cosine((one.id, None), (other.id, None)) >= SAME_TEXT
+        text = self._cosine((one.id, None), (other.id, None))
+        return (picture and title) or text >= (ALIKE_TEXT if picture else SAME_TEXT)
 
-    def _cosine(self, one: tuple[str, str | None], other: tuple[str, str | None]) -> float:
+    def _cosine(self, one: _Key, other: _Key) -> float:
         first, second = self._vectors.get(one), self._vectors.get(other)
         return -1.0 if first is None or second is None else float(first @ second)
 
@@ -271,7 +292,7 @@ def page_of_groups(
         k: how many groups.
         offset: how many to leave out before.
     """
-    depth = 2 * (offset + k) + WINDOW
+    depth = offset + k + k // 2 + WINDOW
     while True:
         hits = best(depth)
         groups = _grouped(hits, same)

@@ -17,6 +17,7 @@ that makes the own photos' own recipes most likely.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 SAMPLE = 256  # recipes of an index that are looked at
-ENOUGH = 30  # pairs among them, below which the starter model's figures are taken
+ENOUGH = 30  # recipes among them, below which nothing is said, and pairs to learn from
 NEAREST = 10
 AMONG = 20  # hits that share the probability
 SLOPE, OFFSET = 2.7, 1.2
@@ -56,7 +57,7 @@ class Likeness:
         return (nearest_mean(cosines) - self.mean) / self.deviation
 
 
-# Of the starter model, on the validation recipes of the real data: for indexes with few photos or none.
+# Of the starter model, on the validation recipes of the real data: for its indexes with few photos or none.
 STARTER = Likeness(0.361, 0.054)
 STARTER_SHARPNESS = 43.0
 
@@ -101,6 +102,11 @@ class Calibration:
         return np.asarray(powers / powers.sum())
 
 
+def without_photos(recipes: Array) -> Calibration:
+    """Return what is known of an index of the starter model, `recipes` being bare rows of it `(m, dim)`."""
+    return Calibration(recipes[:0], recipes, STARTER, STARTER, STARTER_SHARPNESS)
+
+
 def calibrated(photos: Array, recipes: Array, own: Array, bare: Callable[[Array], Array]) -> Calibration:
     """Return what pairs tell.
 
@@ -111,8 +117,6 @@ def calibrated(photos: Array, recipes: Array, own: Array, bare: Callable[[Array]
         bare: makes unit vectors without a correction for hubs of rows.
     """
     plain_photos, plain_recipes = bare(photos), bare(recipes)
-    if len(photos) < ENOUGH:
-        return Calibration(plain_photos[:0], plain_recipes, STARTER, STARTER, STARTER_SHARPNESS)
     to_recipes, to_photos = plain_photos @ plain_recipes.T, plain_photos @ plain_photos.T
     to_recipes[np.arange(len(own)), own] = -1.0
     to_photos[own[:, None] == own] = -1.0
@@ -136,19 +140,37 @@ def _sharpness(scores: Array, own: Array) -> float:
     return float(max(_SHARPNESSES, key=likelihood))
 
 
-def of_index(index: Index, bare: Callable[[Array], Array]) -> Calibration:
-    """Return what the pairs of an index tell, of at most `SAMPLE` recipes that lie evenly among its ids."""
+def of_index(index: Index, bare: Callable[[Array], Array]) -> Calibration | None:
+    """Return what the pairs of an index tell, of at most `SAMPLE` recipes that lie evenly among its ids.
+
+    None if there are too few recipes, or too few photos and the model is not the one whose figures are known.
+    """
     every = index.listed(limit=index.count("recipes"), order="id")
     places = np.linspace(0, len(every) - 1, min(SAMPLE, len(every))).astype(int)
     ids = [every[place] for place in places]
-    firsts = {name: photos[0] for name in ids if (photos := index.photos(name))}
+    firsts = {name: own[0] for name in ids if (own := index.photos(name))}
     recipes = _present(index, [(name, None) for name in ids])
     row = {name: place for place, (name, _) in enumerate(recipes)}
     found = _present(index, list(firsts.items()))
     pairs = [(row[name], vector) for name, vector in found if name in row]
+    if len(recipes) < ENOUGH:
+        return None
     rows = np.stack([vector for _, vector in recipes])
-    some = np.stack([vector for _, vector in pairs]) if pairs else rows[:0]
-    return calibrated(some, rows, np.array([own for own, _ in pairs], np.int64), bare)
+    if len(pairs) < ENOUGH:
+        return without_photos(bare(rows)) if index.manifest["run"] == _starter() else None
+    photos = np.stack([vector for _, vector in pairs])
+    return calibrated(photos, rows, np.array([own for own, _ in pairs], np.int64), bare)
+
+
+def _starter() -> str | None:
+    """Return the fingerprint of the starter model."""
+    from savor import starter
+
+    weights = starter.folder() / "model.safetensors"
+    if not weights.is_file():
+        return None
+    with weights.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _present(index: Index, keys: Sequence[tuple[str, str | None]]) -> list[tuple[str, Array]]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from savor.index import Index
     from savor.recipe import Photo, Recipe
 
 FILE, PHOTOS = "feedback.jsonl", "feedback"
@@ -69,7 +70,7 @@ class Exported:
 
 
 def keep(
-    index_path: str | Path,
+    index: Index | str | Path,
     query: str | Path | bytes | Photo | Image.Image,
     recipe_id: str,
     verdict: Verdict,
@@ -79,7 +80,7 @@ def keep(
     """Keep a verdict on a hit.
 
     Args:
-        index_path: the index.
+        index: the index, or the folder of one.
         query: words, as a string; or a photo: a file, its bytes, or an opened picture.
         recipe_id: the recipe that was found, or whose photo was.
         verdict: `yes` or `no`.
@@ -96,8 +97,8 @@ def keep(
         raise UsageError(f"verdict {verdict!r}: say yes or no")
     if isinstance(query, str) and not query.strip():
         raise UsageError("the words that were asked with are blank")
-    folder = Path(index_path)
-    recipe = open_index(folder).recipe(recipe_id)
+    opened = open_index(index) if isinstance(index, str | Path) else index
+    folder, recipe = opened.path, opened.recipe(recipe_id)
     if recipe is None:
         raise UsageError(f"{folder}: no recipe with the id {recipe_id!r} is listed in this index")
     said = Said(

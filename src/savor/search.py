@@ -78,7 +78,7 @@ class Searcher:
             )
             raise UsageError(f"rerank={rerank}: {reason}")
         self.rerank = own if rerank is None else rerank
-        self._calibrated: tuple[str, Calibration] | None = None  # of which version of the index
+        self._calibrated: tuple[str, Calibration | None] | None = None  # of which version of the index
 
     def by_photo(
         self,
@@ -301,8 +301,8 @@ class Searcher:
         return bool(config["options"].get("hubs"))
 
     @property
-    def calibration(self) -> Calibration:
-        """What the index's own photos tell of photos that belong to it; see `savor.confidence`."""
+    def calibration(self) -> Calibration | None:
+        """What the index's own photos tell of photos that belong to it, if enough; see `savor.confidence`."""
         from savor.confidence import of_index
 
         version = self.index.version

@@ -187,8 +187,11 @@ def test_html_writes_the_gallery(index, work, capsys, query):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["index"], 2, "exactly one of"),
-        (["index", "--text", "red", "--photo", "kitchen/red.png"], 2, "exactly one of"),
+        (["index"], 2, "or with a condition"),
+        (["index", "--text", "red", "--recipe", "red"], 2, "--recipe alone"),
+        (["index", "--have", "12"], 2, "no word"),
+        (["index", "--text", "red", "--minutes", "0"], 2, "above 0"),
+        (["index", "--text", "red", "--offset", "-1"], 2, "offset=-1"),
         (["index", "--text", "  "], 2, "blank"),
         (["index", "--text", "red", "-k", "0"], 2, "at least 1"),
         (["index", "--text", "red", "--find", "dishes"], 2, "dishes"),
@@ -209,3 +212,80 @@ def test_search_refuses_in_words(index, capsys, arguments, code, message):
     assert out == ""
     assert message in err
     assert "Traceback" not in err
+
+
+RECIPES = [
+    {
+        "title": "red curry",
+        "ingredients": ["red lentils", "red butter"],
+        "category": "Mains",
+        "times": {"total": "20 min"},
+    },
+    {
+        "title": "green pie",
+        "ingredients": ["green leeks", "green flour"],
+        "category": "Mains",
+        "source": "Book",
+    },
+    {"title": "blue cake", "ingredients": ["blue flour", "blue milk"], "times": {"total": "1 h"}},
+]
+
+
+@pytest.fixture
+def cookbook(work, capsys):
+    """An index of recipes with ingredients."""
+    (work / "cookbook").mkdir()
+    lines = [json.dumps({"id": recipe["title"].split()[0], **recipe}) + "\n" for recipe in RECIPES]
+    (work / "cookbook" / "recipes.jsonl").write_text("".join(lines))
+    assert cli.main(["index", "run", "--data", "cookbook", "--out", "cookbook.index"]) == 0
+    capsys.readouterr()
+    return work
+
+
+def found(capsys, *arguments):
+    assert cli.main(["search", "cookbook.index", *arguments, "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    return [hit["id"] for hit in json.loads(out)], err
+
+
+def test_conditions_filter_what_any_query_finds(cookbook, capsys):
+    photo = ["--photo", "kitchen/red.png"]
+    assert found(capsys, *photo, "--avoid", "dairy")[0] == ["green"]
+    assert found(capsys, *photo, "--have", "flour", "--avoid", "leeks")[0] == ["blue"]
+    assert found(capsys, *photo, "--minutes", "30")[0] == ["red"]
+    assert found(capsys, *photo, "--category", "mains", "--source", "book")[0] == ["green"]
+    assert found(capsys, "--text", "green", "--avoid", "gluten")[0] == ["red"]
+    assert found(capsys, *photo, "--offset", "1", "-k", "1")[0] == found(capsys, *photo)[0][1:2]
+    hits, err = found(capsys, "--have", "flour")
+    assert hits == ["blue", "green"]
+    assert "in the order of the titles" in err
+
+
+def test_what_the_words_ask_for_is_said(cookbook, capsys):
+    hits, err = found(capsys, "--text", "red dish with flour, no dairy")
+    assert hits == ["green"]
+    assert "understood as: red dish with flour; with flour; without dairy" in err
+    assert "no advice on allergies" in err
+    hits, err = found(capsys, "--text", "red dish with flour, no dairy", "--as-is")
+    assert hits[0] == "red"
+    assert err == ""
+    hits, err = found(capsys, "--text", "blue soup with dragonfruit")
+    assert hits[0] == "blue"
+    assert "No recipe has dragonfruit" in err
+
+
+def test_a_photo_and_words_are_asked_together(cookbook, capsys):
+    red, _ = found(capsys, "--photo", "kitchen/red.png")
+    both, _ = found(capsys, "--photo", "kitchen/red.png", "--text", "green")
+    assert red[0] == both[0] == "red"
+    assert both[1] == "green"
+
+
+def test_why_names_the_words_that_match(cookbook, capsys):
+    assert cli.main(["search", "cookbook.index", "--text", "blue flour", "--why"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert lines[0] == ["rank", "score", "title", "id", "matched"]
+    assert lines[2][-2:] == ["blue", "flour"]
+    assert cli.main(["search", "cookbook.index", "--text", "blue flour", "--why", "--json", "-"]) == 0
+    hits = {hit["id"]: hit["matched"] for hit in json.loads(capsys.readouterr().out)}
+    assert hits == {"blue": ["blue flour"], "green": ["flour"], "red": []}

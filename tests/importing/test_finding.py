@@ -99,6 +99,9 @@ def test_plain_json_keeps_its_sections(found):
         (b"title,ingredients,steps\n", "after its first row"),
         (b"\xff\xd8\xff\xe0 a photo alone", "no file in it can hold a recipe"),
         (b" \n", "blank"),
+        (b"", "it is empty"),
+        (b"<html", "no recipe as JSON-LD"),
+        (b"PK\x03\x04 cut off", "a damaged zip"),
         (b"<html><body>Hello", "no recipe as JSON-LD"),
     ],
 )

@@ -187,3 +187,26 @@ def test_the_pixel_that_a_page_shows_at_first_is_no_photo(found):
     pixel = "data:image/gif;base64,R0lGODlhAQABAAD/ACwAAAAAAQABAAACADs="
     (one,) = found(node(image=[pixel, "/up/leek.jpg"]))
     assert (one.photos, one.remarks) == ((), ("its photo is not in the source: /up/leek.jpg",))
+
+
+def test_the_photo_that_a_page_shows_when_it_is_shared(found, zipped, photo):
+    page = node().replace(
+        "<title>", '<meta property="og:image" content="https://x.org/i/leek.jpg?a=1&amp;b"><title>'
+    )
+    (one,) = found(zipped({"Leek.html": page, "Leek_files/leek.jpg": photo()}))
+    assert one.photos[0].read() == photo()
+
+
+def test_two_forms_of_one_recipe_may_have_two_titles(found):
+    marked = PAGES["microdata"].replace("Leek", "Leek: the best recipe of all")
+    (one,) = found(node().replace("</html>", f"<body>{marked}</body></html>"))
+    assert one.recipe.title == "Leek"
+    other = marked.replace("1 leek", "1 turnip").replace("2 eggs", "3 eggs")
+    two = found(node().replace("</html>", f"<body>{other}</body></html>"))
+    assert [one.recipe.title for one in two] == ["Leek", "Leek: the best recipe of all"]
+
+
+def test_a_section_that_is_one_text(found):
+    section = {"@type": "HowToSection", "name": "Pot", "text": "Wash.\nFry."}
+    (one,) = found(node(recipeInstructions=[section]))
+    assert one.recipe.instructions == ("Pot", "Wash.", "Fry.")

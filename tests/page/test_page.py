@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,14 @@ def photo(kind="JPEG"):
 
 def settled(page):
     page.wait_for_selector("main:not([aria-busy])")
+
+
+def until(page, expression):
+    """Wait until something holds; Playwright's own way needs an `eval`, which the page's policy forbids."""
+    end = time.monotonic() + 30
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(20)
 
 
 def search_by_photo(page):
@@ -67,7 +76,7 @@ def test_a_photo_finds_recipes(open_page):
     first = page.locator(".hits .card").first
     expect(first).to_contain_text(answer["hits"][0]["title"])
     expect(first).to_contain_text(answer["hits"][0]["ingredients"][0])
-    page.wait_for_function("document.querySelector('.hits .card img').naturalWidth > 0")
+    until(page, "document.querySelector('.hits .card img').naturalWidth > 0")
     assert re.search(r"[?&]photo=\w+$", page.url)
 
     page.get_by_role("button", name="More", exact=True).click()
@@ -86,6 +95,16 @@ def test_a_photo_finds_recipes(open_page):
     page.reload()  # the tab keeps a copy of the photo
     page.wait_for_selector(".hits .card")
     assert shown(page)[0] == answer["hits"][0]["recipe_id"]
+
+
+def test_the_page_says_when_nothing_looks_like_the_photo(open_page):
+    page = open_page()
+    answer = page.request.post("/search", multipart={"photo": photo(), "k": "2"}).json()
+    unlike = {"probability": 0.01, "level": "none", "message": "None of your recipes looks like this."}
+    page.route("**/search", lambda route: route.fulfill(json={**answer, "confidence": unlike}))
+    search_by_photo(page)
+    expect(page.locator(".confidence")).to_contain_text("None of your recipes looks like this.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nearest to your photo")
 
 
 def test_photo_and_words_together(open_page):
@@ -243,7 +262,7 @@ def test_deep_links_and_the_way_back(open_page):
     assert page.evaluate("scrollY") == 0
     page.go_back()
     page.wait_for_selector(".hits .card")
-    page.wait_for_function(f"Math.abs(scrollY - {down}) < 40")
+    until(page, f"Math.abs(scrollY - {down}) < 40")
     page.go_forward()
     expect(page.get_by_role("heading", level=1)).to_have_text(title)
 
@@ -268,6 +287,8 @@ def test_a_recipe_leads_on(open_page):
     page.get_by_role("link", name="Find photos of this").click()
     page.wait_for_selector(".hits.photos .card")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Photos like Minestrone")
+    page.get_by_role("link", name="Show recipes").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Recipes like Minestrone")
 
 
 EXPORT = """<!doctype html><title>Fig toast</title><script type="application/ld+json">{"@context":
@@ -317,6 +338,8 @@ def test_keys_alone_are_enough(open_page):
     page.wait_for_selector(".hits .card")
     settled(page)
     expect(page.get_by_role("heading", level=1)).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Show photos")).to_be_focused()
     page.keyboard.press("Tab")
     focused = page.evaluate("document.activeElement.closest('.card')?.dataset.id")
     assert focused == page.locator(".hits .card").first.get_attribute("data-id")
@@ -428,6 +451,16 @@ def test_a_server_that_is_gone(open_page):
     page.context.unroute("**/search*")
     page.get_by_role("button", name="Try again").click()
     page.wait_for_selector(".hits .card")
+
+    page.goto("/browse")
+    page.context.route("**/recipes?*", lambda route: route.abort())
+    page.get_by_role("button", name="More", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("Savor does not answer")
+    assert page.locator(".hits .card").count() == 24
+    page.context.unroute("**/recipes?*")
+    page.get_by_role("button", name="More", exact=True).click()
+    until(page, "document.querySelectorAll('.hits .card').length > 24")
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_photo_that_cannot_be_read(open_page):

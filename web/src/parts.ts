@@ -1,7 +1,7 @@
 /** Parts that several views are made of. */
 
 import { ApiError, type Facet, type Hit, type Listed } from "./api";
-import { h, icon, plural, type Child } from "./dom";
+import { announce, h, icon, plural, type Child } from "./dom";
 import { PhotoUnreadable } from "./photo";
 import { format, type Route } from "./routes";
 import { again } from "./shell";
@@ -173,6 +173,30 @@ export function trouble(error: unknown): HTMLElement {
   const mayPass = error.status === 429 || error.status >= 500;
   const away = error.status === 404 ? h("a", { class: "button", href: "/" }, "To the search") : null;
   return notice(title, [h("p", {}, error.message), mayPass ? retry : away], "error");
+}
+
+/**
+ * The button below a list that brings more of it; `bring` adds to the list and tells whether there is still more.
+ * The focus goes on with the first that came.
+ */
+export function moreButton(list: HTMLElement, bring: () => Promise<boolean>): HTMLElement {
+  const box = h("div", { class: "end" });
+  const press = async (): Promise<void> => {
+    button.disabled = true;
+    box.querySelector(".notice")?.remove();
+    const before = list.children.length;
+    try {
+      if (!(await bring())) button.remove();
+      announce(`${list.children.length - before} more`);
+      list.children[before]?.querySelector<HTMLElement>("a")?.focus();
+    } catch (error) {
+      box.append(trouble(error));
+    }
+    button.disabled = false;
+  };
+  const button = h("button", { type: "button", class: "button quiet", onclick: () => void press() }, "More");
+  box.append(button);
+  return box;
 }
 
 /** A row of small cards under a heading. */

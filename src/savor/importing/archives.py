@@ -33,7 +33,8 @@ from savor.errors import DataError
 
 # What reading a damaged or protected archive raises.
 UNREADABLE = (
-    *(OSError, EOFError, RuntimeError, ValueError, KeyError, IndexError, OverflowError, struct.error),
+    *(OSError, EOFError, RuntimeError, ValueError, KeyError, IndexError, OverflowError, MemoryError),
+    struct.error,
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError, plistlib.InvalidFileException),
 )
 _GZIP = b"\x1f\x8b"

@@ -82,7 +82,8 @@ def find(path: Path, limits: Limits | None = None, exclude: Path | None = None) 
     source = open_source(path, limits, exclude.resolve() if exclude else None)
     single = source.files.get(source.name) if path.is_file() else None
     prefix = "" if single else source.name + "/"
-    yield from (replace(one, source=prefix + one.source) for one in source.skipped)
+    for bad in source.skipped:  # the source itself, if it cannot be looked into, or something in it
+        yield bad if bad.source == source.name else replace(bad, source=prefix + bad.source)
     silent = not source.skipped
     try:
         for file in [single] if single else list(source.files.values()):
@@ -93,7 +94,9 @@ def find(path: Path, limits: Limits | None = None, exclude: Path | None = None) 
         source.close()
     if silent and source.files:
         names = ", ".join(list(source.files)[:3])
-        yield Skipped(source.name, f"no file in it can hold a recipe ({names})")
+        is_empty = single is not None and not single.size
+        reason = "it is empty" if is_empty else f"no file in it can hold a recipe ({names})"
+        yield Skipped(source.name, reason)
 
 
 def _read(file: File, source: Source, limits: Limits) -> Iterator[Found | Skipped]:

@@ -21,7 +21,7 @@ from savor.recipe import Recipe, Section
 _FRONT = re.compile(r"\A\s*(---|\+\+\+)[ \t]*\n(.*?)(?:\n|\A)(?:\1|\.\.\.)[ \t]*(?:\n|\Z)(.*)\Z", re.S)
 # Headings as people write them without number signs.
 _UNDERLINED = re.compile(r"(?m)^(\S.*)\n(={3,}|-{3,})[ \t]*$")
-_TAGGED = re.compile(r"(?is)<h([1-6])\b[^>]*>(.*?)</h\1>")
+_TAGGED = re.compile(r"(?is)<h([1-6])\b[^>]*>(.{0,300}?)</h\1>")
 _BOLD = re.compile(r"(?m)^(?:\*\*|__)([A-Za-zÀ-ÿ ]{4,30}?):?(?:\*\*|__):?[ \t]*$")
 _PLAIN = re.compile(r"(?m)^([A-Za-zÀ-ÿ ]{4,30}?):[ \t]*$")
 _INGREDIENTS = re.compile(r"^(?:the )?(?:ingredient|zutat|ingr[ée]dient|ingrediente|ingredi[ëe]nt)", re.I)

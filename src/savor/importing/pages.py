@@ -27,6 +27,8 @@ _SCRIPT_FRAME = re.compile(
 )
 _BAD_ESCAPE = re.compile(r'\\\\|\\(?!["\\/bfnrtu])')
 _BAD_COMMA = re.compile(r",(?=\s*[}\]])")
+_SHARED_IMAGE = re.compile(r"<meta[^>]+property=[\"']og:image[\"'][^>]*?content=[\"']([^\"']+)", re.I)
+_Gist = tuple[str, set[str]]
 # Paprika keeps a cook's own notes where schema.org has the comments of others.
 _OWN_NOTES = re.compile(r'itemprop="comment"(?=[^>]*class="notes)')
 
@@ -35,7 +37,7 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
     """Read the recipes of a saved page: JSON-LD first, then what is marked in the text, each recipe once."""
     address = _address(page)
     written, damaged = _json_ld(page)
-    nodes = _once([*written, *_microdata(page)]) or _microformats(page)
+    nodes = _once(written, _microdata(page)) or _microformats(page)
     if len(nodes) <= 1 and address:
         nodes = _completed(nodes, page, address)
     if len(nodes) == 1 and not any(nodes[0].get(key) for key in STEP_KEYS):
@@ -48,6 +50,8 @@ def read(page: str, file: File, source: Source) -> Iterator[Found | Skipped]:
     for node in nodes:
         if address and not address_of(node):
             node["url"] = address
+        if len(nodes) == 1 and not node.get("image") and (image := _SHARED_IMAGE.search(page)):
+            node["image"] = html.unescape(image[1])
     yield from each(nodes, file, source)
     for fault in damaged if not nodes else []:
         yield Skipped(file.path, f"its JSON-LD is damaged ({fault}); save the page again")
@@ -76,13 +80,13 @@ def _json_ld(page: str) -> tuple[list[dict[str, Any]], list[str]]:
 
     Recipes among other data of a page count only where the page has no JSON-LD of its own.
     """
-    from extruct.utils import parse_html
+    from bs4 import BeautifulSoup, SoupStrainer  # type: ignore[attr-defined]
 
     marked: list[dict[str, Any]] = []
     other: list[dict[str, Any]] = []
     damaged = []
-    for script in parse_html(page, encoding="UTF-8").iter("script"):
-        kind, written = script.get("type", "").lower(), script.text or ""
+    for script in BeautifulSoup(page, "lxml", parse_only=SoupStrainer("script")).find_all("script"):
+        kind, written = str(script.get("type", "")).lower(), script.get_text()
         if "json" not in kind or "recipe" not in written.lower():
             continue
         try:
@@ -187,28 +191,41 @@ def _unmarked_steps(page: str) -> list[str]:
     return []
 
 
-def _once(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _once(*forms: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return each recipe of a page once, what one form of it lacks taken from the other."""
-    kept: list[dict[str, Any]] = []
-    for node in nodes:
-        twin = next((other for other in kept if _same(node, other)), None)
-        if twin is None:
-            kept.append(dict(node))
-        else:
-            twin.update({key: value for key, value in node.items() if not twin.get(key)})
-    return kept
+    kept: list[tuple[_Gist, dict[str, Any]]] = []
+    for form in forms:
+        before = len(kept)
+        for node in form:
+            gist = _gist(node)
+            same = (
+                other
+                for index, (its, other) in enumerate(kept)
+                if _same(gist, its, is_other_form=index < before)
+            )
+            twin = next(same, None)
+            if twin is None:
+                kept.append((gist, dict(node)))
+            else:
+                twin.update({key: value for key, value in node.items() if not twin.get(key)})
+    return [node for _, node in kept]
 
 
-def _same(node: dict[str, Any], other: dict[str, Any]) -> bool:
-    one, two = recipe_from_node(node), recipe_from_node(other)
-    if one.title and two.title and one.title.casefold() != two.title.casefold():
-        return False
-    both = one.ingredients and two.ingredients
-    return not both or bool(set(map(_squeezed, one.ingredients)) & set(map(_squeezed, two.ingredients)))
+def _gist(node: dict[str, Any]) -> _Gist:
+    """Return what tells a recipe: its title, and its ingredients however they are spaced."""
+    recipe = recipe_from_node(node)
+    return recipe.title.casefold(), {re.sub(r"\W", "", line).casefold() for line in recipe.ingredients}
 
 
-def _squeezed(line: str) -> str:
-    return re.sub(r"\W", "", line).casefold()
+def _same(one: _Gist, two: _Gist, *, is_other_form: bool) -> bool:
+    """Tell whether two nodes of a page are one recipe, which its forms may call by different titles."""
+    is_called_so = not one[0] or not two[0] or one[0] == two[0]
+    if not one[1] or not two[1]:
+        return is_called_so
+    shared = len(one[1] & two[1])
+    if is_called_so:
+        return bool(shared)
+    return is_other_form and shared > 2 and shared > 0.8 * max(len(one[1]), len(two[1]))
 
 
 def _completed(nodes: list[dict[str, Any]], page: str, address: str) -> list[dict[str, Any]]:
@@ -225,7 +242,7 @@ def _completed(nodes: list[dict[str, Any]], page: str, address: str) -> list[dic
     if not node.get("name"):
         node["name"] = _asked(scraper.title)
     groups = _asked(scraper.ingredient_groups) or []
-    if len(groups) > 1:
+    if len(groups) > 1 and sum(len(group.ingredients) for group in groups) >= _length(node):
         node["recipeIngredient"] = [
             {"name": group.purpose or "", "itemListElement": group.ingredients} for group in groups
         ]
@@ -234,6 +251,10 @@ def _completed(nodes: list[dict[str, Any]], page: str, address: str) -> list[dic
     if not node.get("recipeInstructions"):
         node["recipeInstructions"] = _asked(scraper.instructions_list)
     return [node] if node.get("name") and has_text(node) else nodes
+
+
+def _length(node: dict[str, Any]) -> int:
+    return len(recipe_from_node(node).lines("ingredients"))
 
 
 def _asked(question: Any) -> Any:

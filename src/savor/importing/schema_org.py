@@ -207,7 +207,8 @@ def instructions(value: Any) -> list[str]:
             loose = []
             name = text.clean(item.get("name"))
             out += [Section(name)] if name else []
-            out += instructions(item.get("itemListElement") or item.get("steps"))
+            inner = (item.get(key) for key in ("itemListElement", "steps", "text", "description"))
+            out += instructions(next(filter(None, inner), None))
         elif isinstance(item, list):
             loose += instructions(item)
         else:

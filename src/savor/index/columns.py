@@ -12,6 +12,13 @@ from savor.index.filters import facts_of, normalised
 from savor.index.folder import Record
 from savor.recipe import Recipe
 
+# Words that say nothing of a dish; engines differ in how little they count them.
+_SILENT = frozenset(
+    {
+        *("a", "an", "and", "at", "by", "for", "from", "in", "into", "it", "of", "on", "or", "the", "then"),
+        *("to", "until", "with"),
+    }
+)
 _TITLE = 3  # times that a word of the title counts: text engines weigh documents, not their parts
 
 
@@ -50,17 +57,21 @@ def columns_of(record: Record) -> Columns:
 def document(recipe: Recipe) -> str:
     """Return the words of a recipe, normalised.
 
-    >>> document(Recipe("1", "Red Lentils", ingredients=("2 onions",), tags=("soups",)))
-    'red lentil red lentil red lentil soup onion'
+    >>> document(Recipe("1", "Lentils with Rice", ingredients=("2 onions",), tags=("soups",)))
+    'lentil rice lentil rice lentil rice soup onion'
     """
     lines = (*recipe.tags, *recipe.lines("ingredients"), *recipe.lines("instructions"))
     words = [*[recipe.title] * _TITLE, *lines]
-    return " ".join(filter(None, map(normalised, words)))
+    return " ".join(_telling(" ".join(words)))
 
 
 def query_words(text: str) -> list[str]:
     """Return the different words to look for, normalised as those of documents are."""
-    return list(dict.fromkeys(normalised(text).split()))
+    return list(dict.fromkeys(_telling(text)))
+
+
+def _telling(text: str) -> list[str]:
+    return [word for word in normalised(text).split() if word not in _SILENT]
 
 
 def hashed(term: str) -> int:

@@ -56,6 +56,7 @@ TABLES, LOCK = "tables", "changing.lock"
 _BATCH = 10_000  # entries written at a time
 _NAMES = 500  # ids in one condition
 _INDEXED = 5_000  # entries, from which on an index over the vectors is worth its while
+_SEGMENTS = 16  # of that index: each change adds one, and what they cover is not put together on the disk
 _PROBES = 64  # of its parts that are looked into
 _FEW = 2_000  # entries that pass a filter and are compared one by one
 _RECORDS = 2_000  # that are remembered
@@ -401,9 +402,11 @@ def _leave_out(table: Any, recipe_ids: Collection[str]) -> None:
 
 
 def _index_vectors(table: Any, find: Find, manifest: Record) -> None:
-    """Train the index over the vectors, where there are many, once more each time they have doubled."""
+    """Train the index over the vectors, where there are many: once they have doubled, or it is in pieces."""
     number = manifest["counts"][find]
-    if number >= max(_INDEXED, 2 * manifest["trained"][find]):
+    segments = max((one.num_segments for one in table.list_indices() if one.columns == ["vector"]), default=0)
+    doubled = number >= max(_INDEXED, 2 * manifest["trained"][find])
+    if doubled or segments >= _SEGMENTS:
         table.create_index("vector", config=IvfSq(distance_type="cosine"), replace=True)
         manifest["trained"][find] = number
 

@@ -70,7 +70,7 @@ def _asking(path: Path, url: str | None) -> Iterator[QdrantClient]:
         client = _clients.get(place)
         if client is None:
             at = {"url": url, "api_key": os.environ.get(API_KEY)} if url else {"path": place}
-            client = _clients[place] = QdrantClient(**at)
+            client = _clients[place] = QdrantClient(**at, check_compatibility=False)
         yield client
     except (ApiException, OSError, RuntimeError, ValueError) as error:
         raise VectorIndexError(

@@ -3,7 +3,7 @@
 import * as api from "../api";
 import { announce, h, icon, plural } from "../dom";
 import { chips, choice, filters } from "../filters";
-import { card, contents, notice, waiting } from "../parts";
+import { card, contents, moreButton, notice, waiting } from "../parts";
 import { ANYWHERE, conditions, type Order, type Where } from "../routes";
 import { go, heading, titled } from "../shell";
 
@@ -33,18 +33,19 @@ export async function showBrowse(route: Browse, main: HTMLElement, signal: Abort
   const change = (next: Partial<Browse>): void => go({ ...route, ...next });
   const list = h("ul", { class: "hits" });
   const add = (some: api.Listing): void => list.append(...some.recipes.map((recipe) => h("li", {}, card(recipe, { level: 2 }))));
+  const bring = async (): Promise<boolean> => {
+    const next = await api.recipes({ ...asked, limit: PAGE, offset: list.children.length }, signal);
+    add(next);
+    unfolded.set(key, list.children.length);
+    return next.recipes.length > 0 && list.children.length < listing.total;
+  };
   add(listing);
   main.replaceChildren(
     h("div", { class: "summary" }, title, h("p", { class: "soft" }, counted(listing.total))),
     tools(route, listing, change),
     chips(route.where, (where) => change({ where })) ?? "",
     listing.recipes.length ? list : empty(route, change),
-    rest(listing, list, async (offset) => {
-      const next = await api.recipes({ ...asked, limit: PAGE, offset }, signal);
-      add(next);
-      unfolded.set(key, list.children.length);
-      return next.recipes.length;
-    }),
+    list.children.length < listing.total ? moreButton(list, bring) : "",
     listing.facets.categories.length > 1 ? chapters(route, listing) : "",
   );
   announce(counted(listing.total));
@@ -93,25 +94,4 @@ function empty(route: Browse, change: (next: Partial<Browse>) => void): HTMLElem
       ? h("button", { type: "button", class: "button", onclick: () => change({ text: "", where: ANYWHERE }) }, "Show all recipes")
       : h("a", { class: "button", href: "/?import=" }, icon("plus"), "Add recipes"),
   ]);
-}
-
-function rest(listing: api.Listing, list: HTMLElement, fetchMore: (offset: number) => Promise<number>): HTMLElement {
-  const button = h(
-    "button",
-    {
-      type: "button",
-      class: "button quiet",
-      onclick: async () => {
-        button.disabled = true;
-        const next = list.children.length;
-        const got = await fetchMore(next);
-        button.disabled = false;
-        if (!got || list.children.length >= listing.total) button.remove();
-        announce(`${counted(got)} more`);
-        list.children[next]?.querySelector<HTMLElement>("a")?.focus();
-      },
-    },
-    "More",
-  );
-  return h("p", { class: "end" }, list.children.length < listing.total ? button : "");
 }

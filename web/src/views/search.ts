@@ -4,7 +4,7 @@ import * as api from "../api";
 import { asking } from "../asking";
 import { announce, h, icon, plural, type Child } from "../dom";
 import { chips, filters } from "../filters";
-import { card, contents, notice, picture, plainTerm, shelf, titleOf, waiting } from "../parts";
+import { card, contents, moreButton, notice, picture, plainTerm, shelf, titleOf, waiting } from "../parts";
 import { photoOf, type QueryPhoto } from "../photo";
 import { ANYWHERE, browsing, conditions, format, isEmpty, NO_QUERY, type Query, type Where } from "../routes";
 import { go, heading, titled } from "../shell";
@@ -49,6 +49,7 @@ export async function showSearch(
   if (seen.size > 20) seen.delete(seen.keys().next().value!);
   const from = query.recipe ? await api.recipe(query.recipe, signal) : null;
   main.querySelector(".waiting")?.remove();
+  if (answers[0]?.confidence?.level === "none") title.textContent = "Nearest to your photo";
   if (from) title.textContent = `${query.find === "photos" ? "Photos" : "Recipes"} like ${titleOf(from)}`;
   main.append(...results(query, photo, answers, listing.facets, info, title));
 }
@@ -62,7 +63,7 @@ async function showFirst(main: HTMLElement, signal: AbortSignal): Promise<void> 
     h("p", { class: "lead" }, "Show Savor a dish and find its recipe among your own."),
   );
   main.replaceChildren(hero, asking(NO_QUERY, null, true), waiting("Opening the book …"));
-  const info = await api.health(signal);
+  await api.health(signal);
   const listing = await api.recipes({ limit: 12 }, signal);
   main.querySelector(".waiting")?.remove();
   if (!listing.total) {
@@ -88,7 +89,7 @@ async function showFirst(main: HTMLElement, signal: AbortSignal): Promise<void> 
     h(
       "p",
       { class: "end" },
-      h("a", { class: "button quiet", href: "/browse" }, icon("book"), `Browse ${all(listing.total)} in ${info.index.name}`),
+      h("a", { class: "button quiet", href: "/browse" }, icon("book"), `Browse ${all(listing.total)}`),
     ),
   );
 }
@@ -116,7 +117,7 @@ function results(
   return [
     filters(where, facets, change),
     chips(where, change) ?? "",
-    h("div", { class: "summary" }, title, summary(first)),
+    h("div", { class: "summary" }, title, summary(query, first)),
     ...(first.confidence ? [confidence(first.confidence)] : []),
     ...first.notes.map((note) => h("p", { class: "note" }, note)),
     first.hits.length ? list : nothing(query, where, change),
@@ -143,12 +144,18 @@ function headline(query: Query): string {
 
 const found = (answer: api.Answer): string => (answer.total ? `${plural(answer.total, "hit")}` : "No hits");
 
-function summary(answer: api.Answer): HTMLElement {
-  return h("p", { class: "soft" }, answer.total > 1 ? `${found(answer)}, nearest first` : found(answer));
+function summary(query: Query, answer: api.Answer): HTMLElement {
+  const text = answer.total > 1 ? `${found(answer)}, nearest first` : found(answer);
+  const other = query.find === "photos" ? "recipes" : "photos";
+  const instead = query.photo
+    ? null
+    : h("a", { href: format({ view: "search", query: { ...query, find: other } }) }, `Show ${other}`);
+  return h("p", { class: "soft" }, text, instead ? [" · ", instead] : null);
 }
 
 function confidence({ level, message }: NonNullable<api.Answer["confidence"]>): HTMLElement {
-  return h("p", { class: `confidence ${level}` }, h("span", { class: "dot", "aria-hidden": "true" }), message);
+  const text = level === "none" ? `${message} These come nearest.` : message;
+  return h("p", { class: `confidence is-${level}` }, h("span", { class: "dot", "aria-hidden": "true" }), text);
 }
 
 function hitCard(
@@ -193,9 +200,10 @@ function photoCard(hit: api.Hit): HTMLElement {
 function folded(hit: api.Hit): HTMLElement {
   const links = hit.duplicates.map((id) => h("a", { href: format({ view: "recipe", id }) }, id));
   const name = (): void =>
-    hit.duplicates.forEach(async (id, k) => {
-      const recipe = await api.recipe(id, new AbortController().signal);
-      links[k]!.textContent = titleOf(recipe);
+    hit.duplicates.forEach((id, k) => {
+      const naming = api.recipe(id, new AbortController().signal);
+      // Without an answer the id stays, which leads there as well.
+      naming.then((recipe) => (links[k]!.textContent = titleOf(recipe))).catch(() => undefined);
     });
   return h(
     "details",
@@ -260,30 +268,15 @@ function more(
   answers: api.Answer[],
   list: HTMLElement,
   add: (answer: api.Answer) => void,
-): HTMLElement {
+): HTMLElement | string {
   const offset = (): number => answers.reduce((sum, answer) => sum + answer.hits.length, 0);
-  const controller = new AbortController();
   const left = (): boolean => answers.at(-1)!.hits.length > 0 && offset() < answers[0]!.total;
-  const box = h("p", { class: "end" });
-  const button = h(
-    "button",
-    {
-      type: "button",
-      class: "button quiet",
-      onclick: async () => {
-        button.disabled = true;
-        const next = list.children.length;
-        const answer = await api.search(query, photo?.blob ?? null, { k: PAGE, offset: offset() }, controller.signal);
-        answers.push(answer);
-        add(answer);
-        button.disabled = false;
-        if (!left()) button.remove();
-        announce(`${plural(answer.hits.length, "more hit", "more hits")}`);
-        list.children[next]?.querySelector<HTMLElement>("a")?.focus();
-      },
-    },
-    "More",
-  );
-  if (left()) box.append(button);
-  return box;
+  if (!left()) return "";
+  return moreButton(list, async () => {
+    const page = { k: PAGE, offset: offset() };
+    const answer = await api.search(query, photo?.blob ?? null, page, new AbortController().signal);
+    answers.push(answer);
+    add(answer);
+    return left();
+  });
 }
