@@ -128,8 +128,8 @@ class Searcher:
     ) -> list[Hit]:
         """Return the k best answers to words, taken as the title of a recipe of which no more is known.
 
-        Of recipes, those that have the words come nearer: to the cosine `WORDS_WEIGHT s b` is added, s how far
-        the cosines of the best `WORDS_AMONG` lie apart, b a recipe's BM25 as a share of the best one's.
+        Of recipes, those that have the words come nearer: to the cosine `WORDS_WEIGHT s b` is added, s how
+        far the cosines of the best `WORDS_AMONG` lie apart, b a recipe's BM25 as a share of the best one's.
 
         Raises:
             UsageError: the text is blank; or as in `by_photo`.
