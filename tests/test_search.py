@@ -101,7 +101,8 @@ def test_a_photo_finds_its_recipe_whatever_form_it_comes_in(index, tmp_path, ope
 
 def test_words_find_recipes_and_photos(index, opened):
     searcher = Searcher(str(index.path))
-    assert searcher.by_text("red", 1) == [Hit("red", 1, 1.0, "red dish", "red.jpg", "red")]
+    # Its cosine of 1, and as much as the cosines lie apart for the word itself.
+    assert searcher.by_text("red", 1) == [Hit("red", 1, 2.0, "red dish", "red.jpg", "red")]
     assert searcher.by_text("blue", 1, find="photos") == [Hit("blue.jpg", 1, 1.0, "", "blue.jpg", "blue")]
     assert opened == ["text"]
 
@@ -113,6 +114,32 @@ def test_a_recipe_finds_photos_by_its_lines_or_by_its_id_without_an_encoder(inde
     assert opened == []
     assert searcher.by_recipe(Recipe("", ingredients=("blue jam",)), 1)[0].id == "blue.jpg"
     assert opened == ["text"]
+
+
+def test_words_and_meaning_count_together_and_a_longer_answer_begins_with_the_shorter(index, monkeypatch):
+    rng = np.random.default_rng(0)
+    recipes = [
+        ({"id": f"{n:02}", "title": f"dish {'plum ' * (n % 4)}", "photos": [], "content": "x"}, rng.random(3))
+        for n in range(40)
+    ]
+    index.add({"recipes": recipes, "photos": []}, set())
+    monkeypatch.setattr("savor.search.WORDS_AMONG", 10)
+    searcher = Searcher(index)
+    query = searcher.of_text("red")._replace(words="plum")
+    cosines = {match.recipe_id: match.score for match in index.nearest("recipes", query.item[0], 100)}
+    by_meaning = sorted(cosines, key=lambda name: (-cosines[name], name))
+    named = {match.recipe_id: match.score for match in index.words("plum", 10)}
+    least = cosines[by_meaning[9]]
+    spread = cosines[by_meaning[0]] - least
+    scores = {name: cosines[name] + spread * named.get(name, 0) / max(named.values()) for name in cosines}
+    first = {name for name in {*by_meaning[:10], *named} if scores[name] >= least}
+    expected = [
+        *sorted(first, key=lambda name: (-scores[name], name)),
+        *(name for name in by_meaning if name not in first),
+    ]
+    assert set(named) - set(by_meaning[:10])  # words alone brought some nearer
+    for k in (1, 5, 12, 30, 42):
+        assert [hit.id for hit in searcher.hits(query, "recipes", k)] == expected[:k]
 
 
 @pytest.mark.parametrize("find", ["recipes", "photos"])

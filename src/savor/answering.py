@@ -145,7 +145,7 @@ def _query(searcher: Searcher, question: Question, photo: Query | None, text: st
         return searcher.with_text(photo, text) if text else photo
     if question.recipe is not None:
         return searcher.of_recipe(question.recipe, question.find)
-    return searcher.of_recipe(Recipe("", text), question.find) if text else None
+    return searcher.of_text(text) if text else None
 
 
 def _belongs(searcher: Searcher, question: Question, photo: Query | None) -> float | None:

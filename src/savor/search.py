@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from savor.answers import Answer, Confidence, Found, Hit
 from savor.errors import DataError, SavorError, UsageError, VectorIndexError
-from savor.index import EVERYTHING, open_index
+from savor.index import EVERYTHING, Match, open_index
 from savor.recipe import PARTS, Recipe
 
 if TYPE_CHECKING:
@@ -31,16 +31,24 @@ __all__ = ["Answer", "Confidence", "Found", "Hit", "Query", "Searcher", "as_pict
 # Scores of a text spread wider over recipes than those of a photo: at 1 they would count for more than it.
 # `scripts/photo_and_words.py` measures what is best.
 TEXT_WEIGHT = 0.5
+# How much the words themselves (BM25) count beside the meaning of a text, and among how many of the best. One
+# word of the title and two ingredients of validation recipes, 199 queries among 11,844 recipes of the real
+# data: MRR 0.037 without, 0.100 at 0.5, 0.196 at 1, 0.369 at 2. Such queries speak for words alone; at 1 a
+# recipe that means the same in other words still has its chance.
+WORDS_WEIGHT = 1.0
+WORDS_AMONG = 100
 
 
 class Query(NamedTuple):
     """What is looked for: its vector and states, and whether it is one of the photos or of the recipes.
 
-    Where `asked` is None it is of both kinds, and no pair scorer can order what is near it.
+    Where `asked` is None it is of both kinds, and no pair scorer can order what is near it. With `words`
+    recipes that have them come nearer.
     """
 
     item: Item
     asked: Find | None
+    words: str = ""
 
 
 class Searcher:
@@ -119,6 +127,9 @@ class Searcher:
     ) -> list[Hit]:
         """Return the k best answers to words, taken as the title of a recipe of which no more is known.
 
+        Of recipes, those that have the words come nearer: to the cosine `WORDS_WEIGHT s b` is added, s how far
+        the cosines of the best `WORDS_AMONG` lie apart, b a recipe's BM25 as a share of the best one's.
+
         Raises:
             UsageError: the text is blank; or as in `by_photo`.
             VectorIndexError: as in `by_photo`.
@@ -126,7 +137,8 @@ class Searcher:
         """
         if not text.strip():
             raise UsageError("the text to search for is blank; give at least a word")
-        return self.by_recipe(Recipe("", text), k, find=find, offset=offset, where=where)
+        self.check(find, k, offset)
+        return self.hits(self.of_text(text), find, k, offset, where)
 
     def by_recipe(
         self,
@@ -214,6 +226,10 @@ class Searcher:
         states = self.index.states(recipe) if self.rerank and find == "photos" else None
         return Query((vector, states), "recipes")
 
+    def of_text(self, text: str) -> Query:
+        """Return what words look for."""
+        return self.of_recipe(Recipe("", text), "recipes")._replace(words=text)
+
     def with_text(self, query: Query, text: str) -> Query:
         """Return what a photo and words look for together.
 
@@ -247,13 +263,40 @@ class Searcher:
     ) -> list[Hit]:
         """Return the answer to a query, which need not be in the index."""
         depth = self.rerank if query.asked not in (None, find) else 0
-        matches = self.index.nearest(find, query.item[0], max(offset + k, depth), where)
+        if query.words and find == "recipes":
+            matches = self._with_words(query, offset + k, where)
+        else:
+            matches = self.index.nearest(find, query.item[0], max(offset + k, depth), where)
         scored = [(match, match.score, None) for match in matches[depth:]]
         ranked = [*self._reranked(query, matches[:depth]), *scored][offset : offset + k]
         return [
             self.hit(replace(match, score=score), rank, cosine)
             for rank, (match, score, cosine) in enumerate(ranked, start=offset + 1)
         ]
+
+    def _with_words(self, query: Query, k: int, where: Filter) -> list[Match]:
+        """Return the k recipes nearest to a text by its meaning and its words together, the best first.
+
+        The number of those looked at does not depend on k, so the first j of k are the answer for j.
+        """
+        vector = query.item[0]
+        matches = self.index.nearest("recipes", vector, max(k, WORDS_AMONG), where)
+        named = self.index.words(query.words, WORDS_AMONG, where)
+        if not matches or not named:
+            return matches[:k]
+        near = {match.recipe_id: match.score for match in matches[:WORDS_AMONG]}
+        least = min(near.values())
+        weight = WORDS_WEIGHT * (matches[0].score - least) / named[0].score
+        far = [match.recipe_id for match in named if match.recipe_id not in near]
+        for name, row in zip(far, self.index.vectors([(one, None) for one in far]), strict=True):
+            near[name] = float("-inf") if row is None else float(row @ vector)
+        for match in named:
+            near[match.recipe_id] += weight * match.score
+        # What stays below the others in spite of its words keeps its place among those behind them.
+        first = [Match(score, name) for name, score in near.items() if score >= least]
+        first.sort(key=lambda match: (-match.score, match.recipe_id))
+        placed = {match.recipe_id for match in first}
+        return [*first, *(match for match in matches if match.recipe_id not in placed)][:k]
 
     def hit(self, match: Match, rank: int, cosine: float | None = None) -> Hit:
         """Return an entry of the index as a hit; `cosine` is its first stage's score, where it had one."""

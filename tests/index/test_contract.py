@@ -117,7 +117,9 @@ def expected(find, query, where=EVERYTHING):
     ]
 
 
-terms = st.lists(st.sampled_from([normalised(word) for word in (*WORDS, "cups", "unheard of")]), max_size=2)
+terms = st.lists(
+    st.sampled_from([normalised(word) for word in (*WORDS, "cups", "unheard of")] + ["@unlisted"]), max_size=2
+)
 filters = st.builds(
     Filter,
     have=terms.map(tuple),

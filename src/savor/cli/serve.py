@@ -105,14 +105,18 @@ def _listen(host: str, port: int) -> socket.socket:
     from savor.errors import UsageError
 
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=512)
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.create_server(address[:2], family=family, backlog=512)
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(
             f"cannot listen on {host} port {port} ({reason}); is another server running there? Choose another"
             " with --port, or 0 for any that is free"
         ) from error
+    # Inherited by every connection: an answer's head and body are sent apart, and the body would wait 40 ms
+    # for the other side to say that it has the head.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _address(listening: socket.socket, host: str, public_url: str | None) -> str:

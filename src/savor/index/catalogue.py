@@ -19,8 +19,7 @@ import numpy as np
 
 from savor.errors import VectorIndexError
 from savor.index import EVERYTHING, Facets, Filter, Find, Match, Order
-from savor.index.columns import columns_of, hashed, query_words
-from savor.index.filters import Facts
+from savor.index.columns import NOTHING_KNOWN, columns_of, hashed, query_words
 from savor.index.folder import (
     LISTS,
     Array,
@@ -179,7 +178,7 @@ class CatalogueIndex(FolderIndex):
 
     def _passing(self, table: Table, where: Filter) -> Array:
         """Return which recipes a filter lets pass, `(n + 1,)`; the last stands for one that is not listed."""
-        passing = np.append(table.passing(where), where.passes(Facts()))
+        passing = np.append(table.passing(where), where.passes(NOTHING_KNOWN))
         for term in where.have:
             passing[:-1] &= self._having(table, term)
         for term in where.avoid:

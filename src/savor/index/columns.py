@@ -43,15 +43,15 @@ class Columns:
     text: str = ""
 
 
-UNKNOWN = Columns()  # of the recipe of a photo that is listed without one
-
-
 def columns_of(record: Record) -> Columns:
     """Return the columns of a recipe, given as it is stored."""
     recipe = recipe_from_json(record)
     facts = facts_of(recipe)
     terms = tuple(sorted(map(hashed, facts.terms)))
     return Columns(recipe.title, facts.category, facts.source, facts.minutes, terms, document(recipe))
+
+
+NOTHING_KNOWN = facts_of(Recipe(""))  # of the recipe of a photo that is listed without one
 
 
 def document(recipe: Recipe) -> str:
@@ -78,6 +78,9 @@ def hashed(term: str) -> int:
     """Return a number of 64 bits for a term: a tenth of its size, and two of a million never share one."""
     digest = hashlib.blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
+
+
+UNKNOWN = Columns(terms=tuple(sorted(map(hashed, NOTHING_KNOWN.terms))))
 
 
 def folded(name: str | None) -> str | None:

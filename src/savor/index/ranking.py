@@ -99,7 +99,8 @@ class Vectors:
             variances, directions = np.linalg.eigh(np.cov(sample, rowvar=False).astype(np.float64))
             self._variances = np.maximum(variances[::-1], 0)
             self._directions = np.ascontiguousarray(directions[:, ::-1].astype(np.float32))
-            self._head = (unit - self._mean) @ self._directions[:, :_DIRECTIONS]
+            leading = self._directions[:, :_DIRECTIONS]
+            self._head = unit @ leading - self._mean @ leading  # no second copy of all vectors
 
     def nearest(self, query: Array, k: int, mask: Array | None = None) -> tuple[Array, Array]:
         """Return rows and scores of the k nearest that a mask `(n,)` lets pass, as `top_k` does."""
