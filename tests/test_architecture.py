@@ -18,6 +18,7 @@ FILES = {
 DATA = ("datasets", "encoders", "features")
 LEARNING = ("training", "methods", "evaluation", "compare", "index", "search", "explain")
 FACES = ("cli", "server")
+WORDS = ("diets", "queries", "reasons", "answers")
 PURE = ("batch", "generators", "layers", "losses", "metrics", "photos", "schedules")
 FORBIDDEN = {
     "errors": (*DATA, *LEARNING, *PURE, *FACES, "recipe"),
@@ -34,10 +35,13 @@ FORBIDDEN = {
     "explain": ("search", *FACES),
     "grounding": FACES,
     "evaluation": ("datasets", "encoders", "index", "search", *FACES),
+    "diets": (*DATA, *LEARNING, *PURE, *FACES, "recipe"),
+    **dict.fromkeys(WORDS[1:], (*DATA, "training", "methods", "evaluation", "search", *PURE, *FACES)),
+    "confidence": (*DATA, "training", "methods", "evaluation", "search", *PURE, *FACES),
     "index": ("search", *FACES),
     "search": FACES,
 }
-WITHOUT_TORCH = ("errors", "recipe", "metrics", "datasets")
+WITHOUT_TORCH = ("errors", "recipe", "metrics", "datasets", *WORDS, "confidence", "answering")
 
 
 def below(name: str, package: str) -> bool:

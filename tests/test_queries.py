@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from savor.diets import UNLISTED
 from savor.errors import UsageError
@@ -149,3 +151,24 @@ def test_two_filters_hold_together():
         where_of(["okra"], ["egg"], "Soups", None, 30), where_of(["okra", "rice"], ["egg"], "x", "y", 20)
     )
     assert merged == Filter(("okra", "rice"), ("@egg", UNLISTED), "Soups", "y", 20)
+
+
+PIECES = """no not without with and or but , ; . free -free dairy nuts egg eggs vegan in under 30 0 minutes an
+    hour w/o w/ something I have half-and-half ½ é 汤 pasta red wine vinegar lots of
+    too spicy ( ) ' - / | max or less"""
+
+
+@given(st.lists(st.sampled_from(PIECES.split()), max_size=12), st.sampled_from([" ", "", "  "]))
+def test_no_sentence_is_too_odd(pieces, between):
+    query = between.join(pieces)
+    understood = parse_query(query)
+    assert UNLISTED not in str(understood)
+    assert understood.where.minutes is None or understood.where.minutes > 0
+    for term in (*understood.where.have, *understood.where.avoid):
+        assert term.startswith("@") or 1 <= len(term.split()) <= 3
+
+
+@given(st.text(max_size=60))
+def test_no_text_is_too_odd(text):
+    understood = parse_query(text)
+    assert understood.where or understood.text in text.replace("’", "'")

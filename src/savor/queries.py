@@ -219,7 +219,7 @@ def parse_query(text: str) -> Understood:
     """
     plain = _SHORT.sub(lambda found: f"with{found[1] and 'out'} ", text.replace("’", "'")).strip()
     plain = _without_filler(plain)
-    minutes = [_minutes(found) for found in _LIMIT.finditer(plain)]
+    minutes = [limit for found in _LIMIT.finditer(plain) if (limit := _minutes(found)) > 0]
     reader = _Reader(_LIMIT.sub(" | ", plain))
     avoid = [*_excluded(plain), *reader.avoid]
     diets = [

@@ -65,6 +65,18 @@ def index(request, make_index, tmp_path_factory):
     return open_index(path)
 
 
+def test_many_vectors_are_those_of_each(index):
+    keys = [(record["id"], None) for record, _ in ENTRIES["recipes"]]
+    keys += [(record["recipe_id"], record["id"]) for record, _ in ENTRIES["photos"]]
+    keys += [("nobody", None), (keys[0][0], "nothing.jpg"), keys[0]]
+    assert index.vectors([]) == []
+    for key, vector in zip(keys, index.vectors(keys), strict=True):
+        alone = index.vector(*key)
+        assert (vector is None) == (alone is None)
+        if alone is not None:
+            np.testing.assert_array_equal(vector, alone)
+
+
 @pytest.fixture(params=BACKENDS)
 def small(request, make_index, tmp_path):
     """An index of two recipes and three photos, of which two recipes share one; to be changed."""
