@@ -4,9 +4,10 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 PY := .venv/bin/python
-# uv is many times faster, but takes the CUDA build of torch unless a folder of wheels says otherwise.
+# uv is many times faster, but takes the CUDA build of torch unless a folder of wheels says otherwise. Like pip it compiles what it installs, without
+# which every start takes seconds longer where Python may not write bytecode.
 UV := $(if $(UV_FIND_LINKS),$(shell command -v uv))
-PIP := $(if $(UV),uv pip install --python $(PY),$(PY) -m pip install --disable-pip-version-check)
+PIP := $(if $(UV),uv pip install --compile-bytecode --python $(PY),$(PY) -m pip install --disable-pip-version-check)
 BASE := .venv/.base-installed
 DEV := .venv/.dev-installed
 CHECKS := test lint types bench
