@@ -134,7 +134,7 @@ class Library:
         _touch(self.searcher)
 
     def _load(self) -> None:
-        """Open all that photos need, then the text encoder: one of Hugging Face takes longer than all else."""
+        """Open all that photos need, then the text encoder: one of Hugging Face takes longer than that."""
         try:
             self._searcher = self._opened()
             self.state = "ready"
