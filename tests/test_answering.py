@@ -13,7 +13,7 @@ from savor.answering import WINDOW, page_of_groups
 from savor.answers import Answer, Found, Hit
 from savor.diets import NO_ADVICE
 from savor.errors import UsageError
-from savor.index import EVERYTHING, Filter, Match
+from savor.index import EVERYTHING, Card, Filter, Match
 from savor.index.filters import facts_of
 from savor.queries import where_of
 
@@ -68,6 +68,13 @@ class Kitchen:
 
     def recipe(self, recipe_id):
         return self.texts.get(recipe_id)
+
+    def cards(self, recipe_ids):
+        titles = [self.texts[name].title if name in self.texts else "" for name in recipe_ids]
+        return [
+            Card(title, next(iter(self.photos(name)), None))
+            for title, name in zip(titles, recipe_ids, strict=True)
+        ]
 
     def photos(self, recipe_id):
         return [name for owner, name in self.rows if owner == recipe_id and name]

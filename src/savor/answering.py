@@ -192,10 +192,11 @@ def _ranked(
 def _browsed(searcher: Searcher, question: Question, where: Filter) -> list[Group]:
     """Return what meets the conditions, in the order of the recipes' titles."""
     first, last = question.offset, question.offset + question.k
-    listed = (Match(0.0, *key) for key in _listed(searcher, question.find, where))
+    keys = list(islice(_listed(searcher, question.find, where), first, last))
+    cards = searcher.index.cards([recipe_id for recipe_id, _ in keys])
     return [
-        (searcher.hit(match, rank), ())
-        for rank, match in enumerate(islice(listed, first, last), start=first + 1)
+        (Hit.of(Match(0.0, *key), card, rank), ())
+        for rank, (key, card) in enumerate(zip(keys, cards, strict=True), start=first + 1)
     ]
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from savor.queries import Understood
+
+if TYPE_CHECKING:
+    from savor.index import Card, Match
 
 Level = Literal["high", "medium", "low", "none"]
 
@@ -31,6 +34,14 @@ class Hit:
     photo: str | None
     recipe_id: str
     first_stage_score: float | None = None
+
+    @classmethod
+    def of(cls, match: Match, card: Card, rank: int, cosine: float | None = None) -> Self:
+        """Return an entry of an index as a hit; `cosine` is its first stage's score, where it had one."""
+        found = match.photo_id if match.photo_id is not None else match.recipe_id
+        return cls(
+            found, rank, match.score, card.title, match.photo_id or card.photo, match.recipe_id, cosine
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the hit as JSON values, `photo` and `first_stage_score` only where there is one."""

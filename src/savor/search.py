@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from savor.confidence import Calibration
-    from savor.index import Array, Filter, Find, Index, Match
+    from savor.index import Array, Filter, Find, Index
     from savor.index.embedding import Embedder
     from savor.recipe import Photo
     from savor.reranking import Item
@@ -269,9 +269,10 @@ class Searcher:
             matches = self.index.nearest(find, query.item[0], max(offset + k, depth), where)
         scored = [(match, match.score, None) for match in matches[depth:]]
         ranked = [*self._reranked(query, matches[:depth]), *scored][offset : offset + k]
+        cards = self.index.cards([match.recipe_id for match, _, _ in ranked])
         return [
-            self.hit(replace(match, score=score), rank, cosine)
-            for rank, (match, score, cosine) in enumerate(ranked, start=offset + 1)
+            Hit.of(replace(match, score=score), card, rank, cosine)
+            for rank, ((match, score, cosine), card) in enumerate(zip(ranked, cards, strict=True), offset + 1)
         ]
 
     def _with_words(self, query: Query, k: int, where: Filter) -> list[Match]:
@@ -297,14 +298,6 @@ class Searcher:
         first.sort(key=lambda match: (-match.score, match.recipe_id))
         placed = {match.recipe_id for match in first}
         return [*first, *(match for match in matches if match.recipe_id not in placed)][:k]
-
-    def hit(self, match: Match, rank: int, cosine: float | None = None) -> Hit:
-        """Return an entry of the index as a hit; `cosine` is its first stage's score, where it had one."""
-        recipe = self.index.recipe(match.recipe_id)
-        photo = match.photo_id or next(iter(self.index.photos(match.recipe_id)), None)
-        found = match.photo_id if match.photo_id is not None else match.recipe_id
-        title = recipe.title if recipe else ""
-        return Hit(found, rank, match.score, title, photo, match.recipe_id, cosine)
 
     def _reranked(self, query: Query, matches: list[Match]) -> list[tuple[Match, float, float | None]]:
         """Return the matches in the order of their pair scores: match, pair score and cosine."""

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from savor.errors import VectorIndexError
-from savor.index import EVERYTHING, Filter, Match, folder, open_index
+from savor.index import EVERYTHING, Card, Filter, Match, folder, open_index
 from savor.index.backends import BACKENDS
 from savor.index.filters import facts_of, normalised
 from savor.recipe import Recipe
@@ -75,6 +75,14 @@ def test_many_vectors_are_those_of_each(index):
         assert (vector is None) == (alone is None)
         if alone is not None:
             np.testing.assert_array_equal(vector, alone)
+
+
+def test_cards_are_what_each_recipe_says(index):
+    names = [record["id"] for record, _ in ENTRIES["recipes"]]
+    assert index.cards([]) == []
+    for name, card in zip([*names, names[0]], index.cards([*names, names[0]]), strict=True):
+        assert card == (index.recipe(name).title, next(iter(index.photos(name)), None))
+    assert index.cards(["nobody", names[1]]) == [Card(), *index.cards(names[1:2])]
 
 
 @pytest.fixture(params=BACKENDS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from savor.index.filters import EVERYTHING, Filter
 
@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-__all__ = ["EVERYTHING", "Backend", "Facets", "Filter", "Find", "Index", "Match", "Order", "open_index"]
+__all__ = [
+    "EVERYTHING",
+    "Backend",
+    "Card",
+    "Facets",
+    "Filter",
+    "Find",
+    "Index",
+    "Match",
+    "Order",
+    "open_index",
+]
 
 Find = Literal["recipes", "photos"]
 Backend = Literal["exact", "lance", "qdrant"]
@@ -35,6 +46,13 @@ class Match:
     score: float
     recipe_id: str
     photo_id: str | None = None
+
+
+class Card(NamedTuple):
+    """What a list shows of a recipe: its title and the id of its first photo."""
+
+    title: str = ""
+    photo: str | None = None
 
 
 class Index(Protocol):
@@ -113,6 +131,10 @@ class Index(Protocol):
 
     def recipe(self, recipe_id: str) -> Recipe | None:
         """Return the text of a recipe, or None where it is not listed."""
+        ...
+
+    def cards(self, recipe_ids: Sequence[str]) -> list[Card]:
+        """Return what a list shows of many recipes, read at once; of one that is not listed a blank card."""
         ...
 
     def photos(self, recipe_id: str) -> list[str]:

@@ -29,7 +29,7 @@ import numpy as np
 from savor import __version__
 from savor.datasets.folder import recipe_from_json
 from savor.errors import VectorIndexError
-from savor.index import EVERYTHING, Facets, Filter, Find, Match, Order
+from savor.index import EVERYTHING, Card, Facets, Filter, Find, Match, Order
 from savor.recipe import Recipe
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -168,6 +168,19 @@ class FolderIndex(Folder, ABC):
         """Return the text of a recipe, or None where it is not listed."""
         record = self._record(recipe_id)
         return None if record is None else recipe_from_json(record)
+
+    def cards(self, recipe_ids: Sequence[str]) -> list[Card]:
+        """Return what a list shows of many recipes, read at once; of one that is not listed a blank card."""
+        records = self._records(recipe_ids)
+        return [
+            Card(str(record.get("title", "")), next(iter(record["photos"]), None)) if record else Card()
+            for record in map(records.get, recipe_ids)
+        ]
+
+    def _records(self, recipe_ids: Sequence[str]) -> dict[str, Record]:
+        """Return what is known of recipes, by their ids."""
+        found = {name: self._record(name) for name in recipe_ids}
+        return {name: record for name, record in found.items() if record is not None}
 
     def photos(self, recipe_id: str) -> list[str]:
         """Return the ids of a listed recipe's photos, in their order."""
