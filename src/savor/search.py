@@ -33,8 +33,8 @@ __all__ = ["Answer", "Confidence", "Found", "Hit", "Query", "Searcher", "as_pict
 TEXT_WEIGHT = 0.5
 # How much the words themselves (BM25) count beside the meaning of a text, and among how many of the best. One
 # word of the title and two of the ingredients, 200 validation recipes among 11,844 of the real data
-# (scripts/words_and_meaning.py): MRR 0.013 without, 0.052 at 0.5, 0.124 at 1, 0.263 at 2. Such queries speak for
-# words alone; at 1 a recipe that means the same in other words still has its chance.
+# (scripts/words_and_meaning.py): MRR 0.013 without, 0.052 at 0.5, 0.124 at 1, 0.263 at 2. Such queries speak
+# for words alone; at 1 a recipe that means the same in other words still has its chance.
 WORDS_WEIGHT = 1.0
 WORDS_AMONG = 100
 
