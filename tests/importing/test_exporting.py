@@ -72,6 +72,13 @@ def test_nothing_is_lost_on_the_second_way_round(title, ingredients, steps, tags
     assert once.id == "1"
 
 
+@pytest.mark.parametrize("line", [":", "::", "For the sauce:", "# salt", "##", "**:**", "- 1 egg"])
+def test_an_only_ingredient_is_a_line_whatever_it_looks_like(line):
+    recipe = Recipe("1", "Tea", (line,))
+    assert settled(recipe) == recipe
+    assert not isinstance(settled(recipe).ingredients[0], Section)
+
+
 def test_a_folder_goes_out_and_comes_back_with_its_photos(tmp_path, photo, zipped):
     source = tmp_path / "a.zip"
     entry = {"name": "Tea", "working_time": 5, "servings": 2, "keywords": [{"name": "a, b"}]}

@@ -163,8 +163,7 @@ def address_of(node: dict[str, Any]) -> str | None:
 
 def _ingredients(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        found = text.ingredient_lines(value)
-        yield from text.one_line_list(found[0]) if len(found) == 1 else found
+        yield from _listed(value)
     elif isinstance(value, dict):
         inner = value.get("itemListElement") or value.get("@list") or value.get("ingredients")
         if isinstance(value.get("item"), dict):
@@ -175,7 +174,11 @@ def _ingredients(value: Any) -> Iterator[str]:
             yield from _ingredients(inner)
         elif line := text.ingredient(value):
             yield line
-    elif isinstance(value, list) and len(value) == 1:
+    elif (
+        isinstance(value, list)
+        and len(value) == 1
+        and (not isinstance(value[0], str) or len(_listed(value[0])) > 1)
+    ):
         yield from _ingredients(value[0])
     elif isinstance(value, list):
         for item in value:
@@ -183,6 +186,12 @@ def _ingredients(value: Any) -> Iterator[str]:
                 yield from _ingredients(item)
             elif line := text.clean(item):
                 yield _unescaped(line)
+
+
+def _listed(value: str) -> list[str]:
+    """Return the ingredients of a text that holds all of them."""
+    found = text.ingredient_lines(value)
+    return list(text.one_line_list(found[0])) if len(found) == 1 else found
 
 
 def _unescaped(line: str) -> str:

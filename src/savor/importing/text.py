@@ -65,11 +65,12 @@ def headed(line: str, *, colon: bool = False) -> str:
         line: `# Sauce`, `**Sauce**` or, where `colon` says so, `For the sauce:`.
         colon: a short line that ends with a colon and begins with no quantity is a heading.
     """
+    name = ""
     if match := _HEADING.match(line):
-        return Section((match[1] or match[2]).strip().removesuffix(":"))
-    if colon and line.endswith(":") and 1 < len(line) <= 80 and not _QUANTITY.match(line):
-        return Section(line[:-1].strip())
-    return line
+        name = (match[1] or match[2]).strip().removesuffix(":").strip()
+    elif colon and line.endswith(":") and len(line) <= 80 and not _QUANTITY.match(line):
+        name = line[:-1].strip()
+    return Section(name) if name else line
 
 
 def ingredient_lines(value: Any, *, colon: bool = True) -> list[str]:
