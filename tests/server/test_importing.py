@@ -65,6 +65,7 @@ def test_imported_again_nothing_changes(own) -> None:
 def test_several_files_are_one_import_wherever_they_say_they_belong(own, own_index, tmp_path) -> None:
     state = finished(own, send(own, ("../../soup.html", SOUP), ("a/../soup.html", STEW), ("/x/b.txt", b"hm")))
     assert state["report"]["counts"] == {"read": 2, "updated": 0, "unchanged": 0, "skipped": 1}
+    assert not any("savor-import" in row["source"] for row in state["report"]["recipes"])
     assert not list(tmp_path.glob("*.html"))
     assert {path.name for path in tmp_path.iterdir()} == {own_index.name}
 

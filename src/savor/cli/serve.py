@@ -72,7 +72,7 @@ def serve(
     if token is None and not read_only and (not loopback or public_url is not None):
         token = _made_up_token()
     path, own_copy = (index, None) if index is not None else (cookbook(), own_cookbook())
-    if own_copy is not None and path != own_copy:
+    if own_copy is not None and path != own_copy and not read_only:
         typer.echo(f"savor: changes go to a copy of your own, {own_copy}", err=True)
     read_manifest(path)
     settings = Settings(path, token, read_only, loopback, public_url, data, own_copy)

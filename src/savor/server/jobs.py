@@ -7,7 +7,7 @@ import secrets
 import shutil
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -131,6 +131,10 @@ class Jobs:
         report = write(
             find(source), self.folder, dry_run=dry_run, on_progress=lambda done: self._progress(job, done)
         )
+        # Several files lie in a folder whose name says nothing to who sent them.
+        report.recipes = [
+            replace(one, source=one.source.removeprefix(f"{upload.name}/")) for one in report.recipes
+        ]
         job.report = report.as_dict()
         if not any(one.id for one in report.recipes):
             raise DataError(f"no recipe was found{_first_reason(report)}. Known are {FORMATS}")
