@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
+
+IndexOrCookbook = Annotated[
+    Path | None,
+    typer.Argument(
+        help="Folder that `savor index` wrote; the starter cookbook if left out.",
+        metavar="INDEX",
+        show_default=False,
+    ),
+]
 
 
 def own_cookbook() -> Path:

