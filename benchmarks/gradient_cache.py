@@ -47,7 +47,9 @@ def random_batch(n: int) -> Batch:
 def one_step(n: int, chunk: int) -> dict[str, float]:
     """Run one step; return its largest memory in MB and its seconds."""
     torch.manual_seed(0)
-    method = HierarchicalTransformer.build(Dims(1280, 384), {"cache_chunk": chunk, "recipe_weight": 0.0})
+    method = HierarchicalTransformer.build(
+        Dims(1280, 384), {"words": "learned", "cache_chunk": chunk, "recipe_weight": 0.0}
+    )
     assert method.recipe_tower.embedding is not None
     method.recipe_tower.embedding.learn(WORDS)
     for _, loss in method.losses(random_batch(2)):  # warm up

@@ -86,7 +86,7 @@ def test_it_learns_with_a_growing_margin_and_retrieves_without_patches(features:
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed >= {"fuse.weight", "memory.weight", "decoder.layers.0.forward_layer.0.weight"}
     assert "patches" not in method.uses
-    batch = features.batch(np.arange(3), ("lines",))
+    batch = features.batch(np.arange(3), ("lines", "word_ids"), raw=method.raw)
     assert method.generate(batch).shape == (3, 3, 8, 8)
     alone = replace(batch, ids=("", "", ""))  # recipes that nobody trained on
     assert torch.equal(method.generate(alone), method.generate(batch))

@@ -21,7 +21,8 @@ from savor.runs import describe, open_run, save_run
 from savor.training import TrainingOptions, train
 from savor.vocabulary import SPECIAL, UNKNOWN, Vocabulary
 
-SMALL = {"dim": 12, "width": 16, "inner": 24, "hidden": 32, "min_count": 1}
+SMALL = {"words": "learned", "dim": 12, "width": 16, "inner": 24, "hidden": 32, "min_count": 1}
+SMALL |= {"lines": 8, "line_words": 0}
 OPTIONS = TrainingOptions(epochs=2, batch_size=12, learning_rate=3e-3)
 WORDS = Vocabulary((*SPECIAL, *"abcdefghij", UNKNOWN))
 
@@ -215,7 +216,7 @@ def test_the_losses_as_published_beside_a_slow_twin() -> None:
     assert loss.item() == pytest.approx((pair + own).item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("words", ["learned", "encoder"])
+@pytest.mark.parametrize("words", ["learned", "encoder", "both"])
 def test_recipes_outside_the_pairs_get_steps_of_their_own(features: Features, words: str) -> None:
     method = make(features.dims, words=words, recipe_only=1.5)
     rows = features.rows("train", photo=True, text=True)
@@ -249,6 +250,34 @@ def test_recipes_outside_the_pairs_get_steps_of_their_own(features: Features, wo
 
 def batch_like(method: HierarchicalTransformer, features: Features, rows: np.ndarray) -> Batch:
     return features.batch(rows[:4], method.uses, raw=method.raw)
+
+
+def test_lines_of_vectors_and_words_are_the_sum_of_both(features: Features) -> None:
+    both = make(features.dims, words="both").eval()
+    rows = features.rows("train", photo=True, text=True)
+    both.prepare(features, rows)
+    batch, tower = batch_like(both, features, rows), both.recipe_tower
+    mask = batch.instructions_mask
+    from_words = tower.lines["instructions"](tower.embedding.weight, batch.instructions_ids[mask])
+    from_vectors = tower.vectors["instructions"](batch.instructions[mask] * both.dims.text**0.5)
+    lines = tower._encode_lines(batch, "instructions", mask)
+    assert torch.allclose(lines, from_words + from_vectors, atol=1e-5)
+    assert from_words.any()
+    assert from_vectors.any()
+
+
+def test_a_training_step_reads_some_words_of_a_line_at_their_places() -> None:
+    tower = make(line_words=3).recipe_tower
+    ids = torch.tensor([[5, 6, 7, 8, 9], [4, -1, -1, -1, -1]])
+    seen = set()
+    for _ in range(40):
+        words, places = tower._some_words(ids)
+        assert words.shape == places.shape == (2, 3)
+        assert torch.equal(words[0], ids[0][places[0]])
+        assert (places[0].diff() > 0).all()
+        assert words[1].tolist() == [4, -1, -1]
+        seen |= set(words[0].tolist())
+    assert seen == {5, 6, 7, 8, 9}
 
 
 def test_recipes_with_a_title_alone_have_no_recipe_loss() -> None:
@@ -306,7 +335,7 @@ def test_resumed_equals_uninterrupted_to_the_bit(features: Features, tmp_path: P
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"words": "none"}, "words='none': choose one of learned, encoder"),
+        ({"words": "none"}, "words='none': choose one of both, encoder, learned"),
         ({"words": "encoder", "faithful": True}, "as published, words are learned"),
         ({"width": 18}, "width=18: must be a multiple of heads=4"),
         ({"mining": "hard"}, "mining='hard'"),

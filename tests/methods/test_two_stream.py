@@ -11,7 +11,8 @@ import torch
 from savor.errors import OptionError
 from savor.features import Dims, Features
 from savor.losses import triplet
-from savor.methods.two_stream import TEXTS, TwoStream, places
+from savor.methods.triplet_mlp import TripletMLP
+from savor.methods.two_stream import PERCEPTRONS, TEXTS, TwoStream, places
 
 SMALL = {"dim": 8, "width": 16, "heads": 2}
 
@@ -37,6 +38,7 @@ def started(features: Features, **options: object) -> TwoStream:
     ("options", "message"),
     [
         ({"text": "steps"}, "text='steps': choose one of all, title, ingredients, instructions"),
+        ({"perceptrons": "both"}, "perceptrons='both': choose one of beside, added, none"),
         ({"mining": "hard"}, "mining='hard': choose one of"),
         ({"dropout": 1.0}, "dropout=1.0: is a share, from 0 to below 1"),
         ({"temperature": 0.0}, "temperature=0.0: must be above 0"),
@@ -50,10 +52,10 @@ def test_options_out_of_range(options: dict, message: str) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("perceptrons", PERCEPTRONS)
 @pytest.mark.parametrize("text", TEXTS)
-def test_words_and_patches_add_up_to_the_score(text: str, whole: bool, features: Features) -> None:
-    method = started(features, text=text, whole=whole)
+def test_words_and_patches_add_up_to_the_score(text: str, perceptrons: str, features: Features) -> None:
+    method = started(features, text=text, perceptrons=perceptrons)
     complete = features.rows("test", photo=True, complete=True)
     batch = features.batch(complete, method.uses)
     sides = (
@@ -62,6 +64,21 @@ def test_words_and_patches_add_up_to_the_score(text: str, whole: bool, features:
     )
     for embedding, shares in sides:
         assert torch.allclose(shares.sum(1), embedding, atol=2e-3)
+
+
+@torch.no_grad()
+def test_a_cosine_is_the_mean_of_perceptrons_and_streams(features: Features) -> None:
+    method = started(features, members=2, hubs=0)
+    perceptrons = TripletMLP.build(features.dims, {"dim": 8, "members": 2, "hubs": 0}).eval()
+    perceptrons.load_state_dict(method.whole.state_dict())
+    streams = TwoStream.build(features.dims, {**SMALL, "perceptrons": "none", "hubs": 0}).eval()
+    own = {name: value for name, value in method.state_dict().items() if not name.startswith("whole.")}
+    streams.load_state_dict(own)
+    batch = features.batch(features.rows("test", photo=True, text=True), method.uses)
+    both, plain, patches = (
+        one.embed_image(batch) @ one.embed_recipe(batch).T for one in (method, perceptrons, streams)
+    )
+    assert torch.allclose(both, (2 * plain + patches) / 3, atol=1e-5)
 
 
 @torch.no_grad()

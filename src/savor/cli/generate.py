@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from savor.batch import Batch
     from savor.features import Features
-    from savor.recipe import Recipe
     from savor.runs import Run
 
 MOST = 64
@@ -83,15 +82,14 @@ def _batch(run: Run, recipe: str, features: Path | None) -> Batch:
     """Encode a recipe of a file, or read one from features by its id."""
     from savor.datasets.base import is_file
     from savor.errors import UsageError
+    from savor.index.embedding import Embedder
     from savor.search import read_recipe
 
     if is_file(Path(recipe)):
-        return _encoded(
-            run,
-            read_recipe(
-                Path(recipe), lambda reason: typer.echo(f"savor: warning: {recipe}: {reason}", err=True)
-            ),
+        read = read_recipe(
+            Path(recipe), lambda reason: typer.echo(f"savor: warning: {recipe}: {reason}", err=True)
         )
+        return Embedder(run).recipe_batch([read])
     if features is None:
         raise UsageError(
             f"--recipe {recipe}: there is no such file; to draw a recipe by its id name --features"
@@ -103,22 +101,6 @@ def _batch(run: Run, recipe: str, features: Path | None) -> Batch:
     if not stored.has_text[rows[0]]:
         raise UsageError(f"--recipe {recipe}: has neither title nor ingredients nor instructions")
     return stored.batch(rows, run.method.uses, words=run.method.words, raw=run.method.raw)
-
-
-def _encoded(run: Run, recipe: Recipe) -> Batch:
-    """Encode a recipe with the run's text encoder, or as the ids of its words."""
-    import numpy as np
-
-    from savor.batch import Batch, gather
-    from savor.extraction import columns, encode_recipes
-    from savor.index.embedding import Embedder
-
-    embedder, method = Embedder(run), run.method
-    uses = embedder.recipe_uses
-    if method.raw is not None and "word_ids" in uses:
-        return Batch(ids=(recipe.id,), **method.raw.recipes([recipe]))  # type: ignore[arg-type]
-    fields = columns(encode_recipes([recipe], embedder.text_encoder, tokens="tokens" in uses))
-    return gather(fields.__getitem__, [recipe.id], np.arange(1), uses, words=method.words)
 
 
 def _measure(

@@ -108,7 +108,15 @@ class Embedder:
 
     def encode_recipes(self, recipes: Sequence[Recipe]) -> Side:
         """Encode recipes that have at least one line in any part, likewise."""
-        raw, rows, words = self._raw, np.arange(len(recipes)), self.run.method.words
+        return self._in_chunks(self._reader(recipes), self._encode_recipes, np.arange(len(recipes)))
+
+    def recipe_batch(self, recipes: Sequence[Recipe]) -> Batch:
+        """Read recipes that have at least one line in any part as the run's method does, as one batch."""
+        return self._reader(recipes)(np.arange(len(recipes)))
+
+    def _reader(self, recipes: Sequence[Recipe]) -> Callable[[Array], Batch]:
+        """Encode the lines of recipes, where they are read, and return what makes batches of some of them."""
+        raw, words = self._raw, self.run.method.words
         stored = [use for use in self.recipe_uses if use != "word_ids"]
         encoded = encode_recipes(recipes, self.text_encoder, tokens="tokens" in stored) if stored else None
         fields = {} if encoded is None else columns(encoded)
@@ -120,7 +128,7 @@ class Embedder:
                 return batch
             return replace(batch, **raw.recipes([recipes[k] for k in some]))  # type: ignore[arg-type]
 
-        return self._in_chunks(read, self._encode_recipes, rows)
+        return read
 
     def stored_recipes(self, features: Features, rows: Array) -> Side:
         """Encode recipes from stored features, likewise."""

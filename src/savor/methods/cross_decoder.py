@@ -46,7 +46,7 @@ class CrossDecoder(TNLBT):
         photo_drop: share of the pairs whose photo D does not see.
         patch_drop: share of the patches that it does not see of the others.
         faithful: as published, as far as that is known.
-        words: `learned` or `encoder` empty: `encoder`, as published `learned`.
+        words: `both`, `learned` or `encoder` as in H-T; empty: `both`, as published `learned`.
         dim: width of the shared space; this and what follows as in TNLBT.
         width: width of the transformers; 0: 256, as published 512.
         layers: of each transformer; 0: 1, as published 2.
@@ -54,6 +54,7 @@ class CrossDecoder(TNLBT):
         heads: attention heads of each layer.
         min_count: how often a word occurs in the training recipes to have an id; 0: 3, as published 10.
         lines: lines of each part that a training step reads, drawn at random; 0: all.
+        line_words: words of each line, likewise; 0: all.
         hidden: width of the hidden layer of both heads; 0 none, as published.
         margin: margin of the triplet losses, in cosine; of a schedule the largest.
         margin_schedule: `fixed`, `linear`, `cosine` or `adaptive` (`savor.schedules.Margin`).
@@ -107,7 +108,8 @@ class CrossDecoder(TNLBT):
         inner: int = 0,
         heads: int = 4,
         min_count: int = 0,
-        lines: int = 8,
+        lines: int = 4,
+        line_words: int = 8,
         hidden: int = 2048,
         margin: float = 0.3,
         margin_schedule: str = "linear",
@@ -145,6 +147,7 @@ class CrossDecoder(TNLBT):
             heads=heads,
             min_count=min_count,
             lines=lines,
+            line_words=line_words,
             hidden=hidden,
             margin=margin,
             margin_schedule=margin_schedule,

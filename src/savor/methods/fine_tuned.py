@@ -36,10 +36,10 @@ class FineTuned(Method):
     `L = L_triplet + class_weight (CE(photo) + CE(recipe)) + ingredient_weight (BCE(photo) + BCE(recipe))`
 
     on title classes (those without one are left out) and, where asked for, on the most frequent words of
-    the ingredients; one linear classifier reads both sides. The head is another method, with one member and
-    no correction for hubs: it is first trained on the features alone, then all is trained on augmented
-    pixels and on a few lines of each recipe, the encoders at smaller learning rates,
-    `encoder_rate decay^d` for the stage d from the top.
+    the ingredients; one linear classifier reads both sides. The head is another method, with one member, to
+    which Model 1's streams are added, and no correction for hubs. It is first trained on the features alone,
+    then all is trained on augmented pixels and on a few lines of each recipe, the encoders at smaller
+    learning rates, `encoder_rate decay^d` for the stage d from the top.
 
     Args:
         dims: widths of the features.
@@ -137,7 +137,8 @@ class FineTuned(Method):
         options = {"dim": dim, "margin": margin, "mining": mining, "temperature": temperature}
         chosen = {name: value for name, value in options.items() if value}
         # There is one pair of encoders, so one member on top of it.
-        self.head = HEADS[head].build(dims, {**chosen, "members": 1, "hubs": 0})
+        joined = {"perceptrons": "added"} if head == "two_stream" else {}
+        self.head = HEADS[head].build(dims, {**chosen, **joined, "members": 1, "hubs": 0})
         dim = _width(self.head)
         self.classifier = nn.Linear(dim, dims.categories)
         self.ingredient_classifier = nn.Linear(dim, ingredients) if ingredients else None

@@ -15,7 +15,7 @@ from savor.errors import OptionError
 from savor.layers import SequenceEncoder, Standardise, WordEmbedding, drawn, given, projector, unit
 from savor.losses import between_parts, check_mining, triplet, triplet_mean_all
 from savor.methods.base import Method, above_zero, at_least, dropouts, photo_vectors
-from savor.pixels import RawInput
+from savor.pixels import NO_WORD, RawInput
 from savor.recipe import PARTS
 from savor.schedules import Margin
 from savor.training import TrainingOptions
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from savor.features import Dims, Features
     from savor.recipe import Recipe
 
-WORDS = {"learned": ("image", "word_ids"), "encoder": ("image", "lines")}
+WORDS = {
+    "both": ("image", "lines", "word_ids"),
+    "encoder": ("image", "lines"),
+    "learned": ("image", "word_ids"),
+}
 PUBLISHED = {"width": 512, "layers": 2, "inner": 2048, "min_count": 10}
 OURS = {"width": 256, "layers": 1, "inner": 512, "min_count": 3}
 LINES, LENGTH = 20, 15  # published limits: lines of a part, ids of a line with its start
@@ -59,15 +63,17 @@ class HierarchicalTransformer(Method):
     photos is frozen, pairs are shuffled, `1/2` is not restored from `12`, the words are those of
     `savor.vocabulary`, and a part that a recipe lacks is a learned vector.
 
-    By default nothing is cut away: steps are split into sentences, and of long recipes other lines are drawn
-    in each epoch. Negatives are weighed by `soft` mining, encoders are pre-norm and smaller, and heads have a
-    hidden layer.
+    By default a line is the sum of what T1 makes of its words and of a linear map of its vector in the
+    features, so that a few thousand recipes are enough to learn from. Nothing is cut away: a training step
+    draws some lines of each part and some words of each line, and evaluation reads all. Negatives are weighed
+    by `soft` mining, encoders are pre-norm and smaller, and heads have a hidden layer.
 
     Args:
         dims: widths of the features.
         faithful: as published.
-        words: where line vectors come from: `learned` from words, as above, or `encoder`, those of the
-            features, which leaves T2 only.
+        words: where line vectors come from: `learned` from words, steps split into sentences; `encoder`,
+            those of the features, which leaves T2 only; `both`, their sum; empty: `both`, as published
+            `learned`.
         dim: width of the shared space.
         width: width of the transformers; 0: 256, as published 512.
         layers: of each transformer; 0: 1, as published 2.
@@ -76,6 +82,7 @@ class HierarchicalTransformer(Method):
         min_count: how often a word occurs in the training recipes to have an id; 0: 3, as published 10.
         lines: lines of each part that a training step reads, drawn at random; 0: all, as in evaluation and
             as published.
+        line_words: words of each line, likewise.
         hidden: width of the hidden layer of both heads; 0 none, as published.
         margin: margin of the triplet losses, in cosine; of a schedule the largest.
         margin_schedule: `fixed`, `linear`, `cosine` or `adaptive` (`savor.schedules.Margin`).
@@ -100,7 +107,7 @@ class HierarchicalTransformer(Method):
 
     paper: ClassVar[str] = "Salvador et al., CVPR 2021"
     loss: ClassVar[str] = "triplets of pairs and of the parts of a recipe, mined softly"
-    uses: ClassVar[tuple[str, ...]] = WORDS["learned"]
+    uses: ClassVar[tuple[str, ...]] = WORDS["both"]
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=12, batch_size=512, min_batches=8)
 
     recipe_tower: RecipeTower
@@ -110,14 +117,15 @@ class HierarchicalTransformer(Method):
         dims: Dims,
         *,
         faithful: bool = False,
-        words: str = "learned",
+        words: str = "",
         dim: int = 1024,
         width: int = 0,
         layers: int = 0,
         inner: int = 0,
         heads: int = 4,
         min_count: int = 0,
-        lines: int = 8,
+        lines: int = 4,
+        line_words: int = 8,
         hidden: int = 2048,
         margin: float = 0.3,
         margin_schedule: str = "fixed",
@@ -133,6 +141,7 @@ class HierarchicalTransformer(Method):
         cache_chunk: int = 0,
     ) -> None:
         super().__init__(dims)
+        words = words or ("learned" if faithful else "both")
         published = PUBLISHED if faithful else OURS
         sizes = {"width": width, "layers": layers, "inner": inner, "min_count": min_count}
         at_least(0, **sizes)
@@ -141,7 +150,7 @@ class HierarchicalTransformer(Method):
         if mining:
             check_mining(mining)
         at_least(0, recipe_weight=recipe_weight, recipe_only=recipe_only, hidden=hidden)
-        at_least(0, lines=lines, cache_chunk=cache_chunk)
+        at_least(0, lines=lines, line_words=line_words, cache_chunk=cache_chunk)
         at_least(1, dim=dim)
         above_zero(temperature=temperature)
         dropouts(dropout=dropout, image_dropout=image_dropout, recipe_dropout=recipe_dropout)
@@ -149,18 +158,20 @@ class HierarchicalTransformer(Method):
         self.margin = Margin(margin, margin_schedule, margin_start, margin_step)
         self.mining, self.temperature = mining, temperature
         self.recipe_weight, self.recipe_only, self.cache_chunk = recipe_weight, recipe_only, cache_chunk
-        width, hidden, most = sizes["width"], 0 if faithful else hidden, 0 if faithful else lines
+        width, hidden = sizes["width"], 0 if faithful else hidden
+        most = (0, 0) if faithful else (lines, line_words)
         encoder = partial(SequenceEncoder, heads=heads, dropout=dropout, norm_first=not faithful, **sizes)
         self.standardise = Standardise(dims.image)
         self.image_tower = _head(dims.image, hidden, dim, image_dropout, faithful)
-        self.recipe_tower = RecipeTower(encoder, width, 0 if words == "learned" else dims.text, most)
+        text = 0 if words == "learned" else dims.text
+        self.recipe_tower = RecipeTower(encoder, width, text, *most, learned=words != "encoder")
         self.recipe_head = _head(len(PARTS) * width, hidden, dim, recipe_dropout, faithful)
         pairs = [(a, b) for a in PARTS for b in PARTS if a != b]
         self.projections = nn.ModuleDict({f"{b}_to_{a}": nn.Linear(width, width) for a, b in pairs})
         self._others: tuple[Features, Array] | None = None
         # Which fields are read is the choice of each instance here.
         self.uses = WORDS[words]  # type: ignore[misc]
-        self.raw = RawInput(None, self.tokenize, lines_of=self.lines_of) if words == "learned" else None
+        self.raw = RawInput(None, self.tokenize, lines_of=self.lines_of) if words != "encoder" else None
 
     @property
     def chunk(self) -> int:
@@ -170,6 +181,8 @@ class HierarchicalTransformer(Method):
     def lines_of(self, recipe: Recipe, part: str) -> Sequence[str]:
         """Return what is read as the lines of a part: sentences (a title is one line), or as published."""
         lines = recipe.lines(part)
+        if "lines" in self.uses:
+            return lines  # as many as there are vectors
         if self.faithful or part == "title":
             return lines[:LINES]
         return [sentence for line in lines for sentence in sentences(line)]
@@ -279,21 +292,33 @@ class HierarchicalTransformer(Method):
 
 
 class RecipeTower(nn.Module):
-    """Words or line vectors of a batch to one vector a part, `(b, 3, width)`, and which are there, `(b, 3)`.
+    """Words and line vectors of a batch to one vector a part, `(b, 3, width)`, and which are there, `(b, 3)`.
 
     Args:
         encoder: makes a transformer over sequences.
         width: of its vectors.
-        text: width of the line vectors that are read; 0: words are read.
+        text: width of the line vectors that are read; 0: none are.
         most: lines of a part read in training, drawn at random; 0: all, as in evaluation.
+        most_words: words of a line, likewise.
+        learned: read words.
     """
 
-    def __init__(self, encoder: Callable[[], SequenceEncoder], width: int, text: int, most: int) -> None:
+    def __init__(
+        self,
+        encoder: Callable[[], SequenceEncoder],
+        width: int,
+        text: int,
+        most: int,
+        most_words: int,
+        *,
+        learned: bool,
+    ) -> None:
         super().__init__()
-        self.width, self.most = width, most
-        self.embedding: WordEmbedding | None = None if text else WordEmbedding(width)
+        self.width, self.most, self.most_words = width, most, most_words
         self.scale = text**0.5  # line vectors have unit length
-        self.lines = nn.ModuleDict({part: nn.Linear(text, width) if text else encoder() for part in PARTS})
+        self.embedding = WordEmbedding(width) if learned else None
+        self.lines = nn.ModuleDict({part: encoder() for part in PARTS if learned})
+        self.vectors = nn.ModuleDict({part: nn.Linear(text, width) for part in PARTS if text})
         self.parts = nn.ModuleDict({part: encoder() for part in PARTS if part != "title"})
         self.missing: Tensor = nn.Parameter(torch.zeros(len(PARTS), width))
 
@@ -313,22 +338,32 @@ class RecipeTower(nn.Module):
 
     def _part(self, batch: Batch, part: str) -> tuple[Tensor, Tensor] | None:
         """Encode one part, `(b, width)`, and say which recipes have it, `(b,)`."""
-        values = getattr(batch, part if self.embedding is None else f"{part}_ids")
         mask = getattr(batch, f"{part}_mask")
-        if values is None:
+        if getattr(batch, part if self.vectors else f"{part}_ids") is None:
             return None
         if part == "title":
-            lines = self._encode_lines(values[mask], part)
+            lines = self._encode_lines(batch, part, mask)
             return lines.new_zeros(len(mask), self.width).index_copy(0, mask.nonzero()[:, 0], lines), mask
         if self.training and self.most:
             mask = drawn(mask, self.most)
-        return self.parts[part](self._encode_lines(values[mask], part), *_numbered(mask)), mask.any(1)
+        return self.parts[part](self._encode_lines(batch, part, mask), *_numbered(mask)), mask.any(1)
 
-    def _encode_lines(self, values: Tensor, part: str) -> Tensor:
-        """Encode lines of word ids `(n, t)` or their vectors `(n, text)`: `(n, width)`."""
-        if self.embedding is None:
-            return torch.as_tensor(self.lines[part](values * self.scale).float())
-        return torch.as_tensor(self.lines[part](self.embedding.weight, values))
+    def _encode_lines(self, batch: Batch, part: str, mask: Tensor) -> Tensor:
+        """Encode the n unmasked lines of a part, from their vectors, their words or both: `(n, width)`."""
+        found = []
+        if self.vectors:
+            found.append(self.vectors[part](getattr(batch, part)[mask] * self.scale).float())
+        if self.embedding is not None:
+            ids = given(getattr(batch, f"{part}_ids"), "word ids")[mask]
+            words = self._some_words(ids) if self.training and self.most_words else (ids,)
+            found.append(self.lines[part](self.embedding.weight, *words))
+        return torch.stack(found).sum(0)
+
+    def _some_words(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw words of lines `(n, t)`: ids, -1 behind them, and their places, `(n, most_words)` both."""
+        chosen = drawn(ids >= 0, self.most_words)
+        places = (~chosen).to(torch.uint8).argsort(dim=1, stable=True)[:, : self.most_words]
+        return ids.masked_fill(~chosen, NO_WORD).gather(1, places), places
 
 
 def _head(inputs: int, hidden: int, dim: int, dropout: float, published: bool) -> nn.Sequential:

@@ -47,7 +47,7 @@ class PatchDecoder(TwoStream):
         negatives: negatives of each anchor.
         pair_weight: weight of the decoder's loss.
         dim: width of the shared space of the towers; this and what follows as in `TwoStream`.
-        whole: add the perceptrons of MLP + triplet.
+        perceptrons: those of MLP + triplet stand `beside` the streams, are `added`, or there are `none`.
         width: width of the towers' encoders.
         layers: of each encoder.
         heads: attention heads of each of them.
@@ -72,7 +72,7 @@ class PatchDecoder(TwoStream):
 
     paper: ClassVar[str] = "student report 2022, Model 2"
     loss: ClassVar[str] = "triplets mined softly; listwise over drawn negatives"
-    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=10, batch_size=1024, min_batches=8)
+    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=12, batch_size=1024, min_batches=8)
     reranks = 50
 
     def __init__(
@@ -87,7 +87,7 @@ class PatchDecoder(TwoStream):
         negatives: int = 4,
         pair_weight: float = 0.1,
         dim: int = 1024,
-        whole: bool = True,
+        perceptrons: str = "beside",
         width: int = 256,
         layers: int = 1,
         heads: int = 4,
@@ -107,7 +107,7 @@ class PatchDecoder(TwoStream):
         super().__init__(
             dims,
             dim=dim,
-            whole=whole,
+            perceptrons=perceptrons,
             width=width,
             layers=layers,
             heads=heads,

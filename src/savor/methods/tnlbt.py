@@ -49,14 +49,14 @@ class TNLBT(Drawing, HierarchicalTransformer):
     translations scaled to equal size. Its training is `batch_size=768 learning_rate=1e-4 weight_decay=0
     epochs=100`. What stays different is what does in H-T and in ACME, and the shared layer is trained.
 
-    By default line vectors come from the features, heads are H-T's perceptrons and share no layer, negatives
-    are weighed by `soft` mining, vectors are brought to zero mean and unit spread for the alignment, and the
+    By default lines are read as H-T reads them, heads are H-T's perceptrons and share no layer, negatives are
+    weighed by `soft` mining, vectors are brought to zero mean and unit spread for the alignment, and the
     towers feel the games from epoch `adversarial_from` on.
 
     Args:
         dims: widths of the features.
         faithful: as published, as far as that is known.
-        words: `learned` or `encoder` as in H-T; empty: `encoder`, as published `learned`.
+        words: `both`, `learned` or `encoder` as in H-T; empty: `both`, as published `learned`.
         dim: width of the shared space; this and what follows as in H-T.
         width: width of the transformers; 0: 256, as published 512.
         layers: of each transformer; 0: 1, as published 2.
@@ -64,6 +64,7 @@ class TNLBT(Drawing, HierarchicalTransformer):
         heads: attention heads of each layer.
         min_count: how often a word occurs in the training recipes to have an id; 0: 3, as published 10.
         lines: lines of each part that a training step reads, drawn at random; 0: all.
+        line_words: words of each line, likewise; 0: all.
         hidden: width of the hidden layer of both heads; 0 none, as published.
         margin: margin of the triplet losses, in cosine; of a schedule the largest.
         margin_schedule: `fixed`, `linear`, `cosine` or `adaptive` (`savor.schedules.Margin`).
@@ -99,7 +100,7 @@ class TNLBT(Drawing, HierarchicalTransformer):
 
     paper: ClassVar[str] = "Yang, Chen and Yanai, MMM 2023"
     loss: ClassVar[str] = "triplets in large batches, recipes alone, adversarial alignment, translation"
-    uses: ClassVar[tuple[str, ...]] = ("image", "lines", "category")
+    uses: ClassVar[tuple[str, ...]] = ("image", "lines", "word_ids", "category")
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=16, batch_size=1024, min_batches=8)
 
     def __init__(
@@ -114,7 +115,8 @@ class TNLBT(Drawing, HierarchicalTransformer):
         inner: int = 0,
         heads: int = 4,
         min_count: int = 0,
-        lines: int = 8,
+        lines: int = 4,
+        line_words: int = 8,
         hidden: int = 2048,
         margin: float = 0.3,
         margin_schedule: str = "fixed",
@@ -143,7 +145,7 @@ class TNLBT(Drawing, HierarchicalTransformer):
         super().__init__(
             dims,
             faithful=faithful,
-            words=words or ("learned" if faithful else "encoder"),
+            words=words,
             dim=dim,
             width=width,
             layers=layers,
@@ -151,6 +153,7 @@ class TNLBT(Drawing, HierarchicalTransformer):
             heads=heads,
             min_count=min_count,
             lines=lines,
+            line_words=line_words,
             hidden=hidden,
             margin=margin,
             margin_schedule=margin_schedule,

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from savor.batch import Array, Batch
     from savor.features import Dims, Features
 
+PERCEPTRONS = ("beside", "added", "none")
+
 
 class TwoStream(Method):
     """Model 1 of the student report: self-attention over patches and over words, FC + norm, triplet loss.
@@ -46,18 +48,19 @@ class TwoStream(Method):
     part that a recipe lacks is a learned vector. Lines are encoded one by one, so that no recipe is cut at
     the text encoder's limit.
 
-    Before normalisation both sums are joined by what MLP + triplet (`savor.methods.triplet_mlp`) makes of the
-    whole photo and of the part vectors; W and `W_t` start at zero beside it. So the encoders learn what
-    patches and words add to their means. `whole=False` leaves that out, as the report does.
+    Beside them stand the members of MLP + triplet (`savor.methods.triplet_mlp`), which read the whole photo
+    and the part vectors. An embedding is all of theirs and the streams' side by side, so that a cosine is the
+    mean of theirs, and each has a loss of its own (`savor.methods.base.Perceptrons`): the streams are one
+    more member, of another kind. `perceptrons=none` is the report's model, the streams alone.
 
-    Of several members each has perceptrons and maps `W`, `W_t` of its own, behind the same encoders; an
-    embedding is those of the members side by side, and each has a loss of its own
-    (`savor.methods.base.Perceptrons`).
+    `perceptrons=added` adds what each member makes of the pair to the streams' sums before normalisation;
+    `W` and `W_t`, of which each member has its own, start at zero. So the streams learn what patches and
+    words add to their means, and the members hang together by their encoders.
 
     Args:
         dims: widths of the features.
         dim: width of the shared space.
-        whole: add the perceptrons of MLP + triplet.
+        perceptrons: those of MLP + triplet stand `beside` the streams, are `added`, or there are `none`.
         width: width of the encoders.
         layers: of each encoder.
         heads: attention heads of each layer.
@@ -72,7 +75,7 @@ class TwoStream(Method):
         image_dropout: share of the patches' inputs dropped.
         recipe_dropout: share of the words' inputs dropped.
         words: word pieces read of a recipe; of a longer one an even subset, while training a random one.
-        members: pairs of perceptrons; without them there is one member.
+        members: pairs of perceptrons.
         hubs: training pairs kept to correct cosines for hubs (`savor.layers.Hubs`); 0: not corrected.
 
     Example:
@@ -84,7 +87,7 @@ class TwoStream(Method):
     paper: ClassVar[str] = "student report 2022, Model 1"
     loss: ClassVar[str] = "triplets, mined softly"
     uses: ClassVar[tuple[str, ...]] = ("image", "patches", "lines", "tokens")
-    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=10, batch_size=1024, min_batches=8)
+    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=12, batch_size=1024, min_batches=8)
 
     image_tower: PhotoStream
     recipe_tower: TextStream
@@ -94,7 +97,7 @@ class TwoStream(Method):
         dims: Dims,
         *,
         dim: int = 1024,
-        whole: bool = True,
+        perceptrons: str = "beside",
         width: int = 256,
         layers: int = 1,
         heads: int = 4,
@@ -113,8 +116,9 @@ class TwoStream(Method):
         hubs: int = 2048,
     ) -> None:
         super().__init__(dims)
-        if text not in TEXTS:
-            raise OptionError(f"text={text!r}: choose one of {', '.join(TEXTS)}")
+        for name, value, choices in (("text", text, TEXTS), ("perceptrons", perceptrons, PERCEPTRONS)):
+            if value not in choices:
+                raise OptionError(f"{name}={value!r}: choose one of {', '.join(choices)}")
         check_mining(mining)
         above_zero(temperature=temperature)
         at_least(1, dim=dim, width=width, layers=layers, heads=heads, words=words, members=members)
@@ -126,15 +130,18 @@ class TwoStream(Method):
         self.margin = Margin(margin, margin_schedule, margin_start, margin_step)
         self.mining, self.temperature = mining, temperature
         self.parts = PARTS if text == "all" else (text,)
-        self.members = members if whole else 1
-        self.whole = Perceptrons(dims, dim=dim, text=text, members=members) if whole else None
-        dim *= self.members
+        self.added = perceptrons == "added"
+        self.members = {"beside": members + 1, "added": members, "none": 1}[perceptrons]
+        self.whole: Perceptrons | None = None
+        if perceptrons != "none":
+            self.whole = Perceptrons(dims, dim=dim, text=text, members=members)
+        self.hubs = Hubs(self.members * dim, hubs) if hubs else None
+        dim *= self.members if self.added else 1
         self.image_tower = PhotoStream(dims.image, dim, width, heads, layers, dropout, image_dropout)
         self.recipe_tower = TextStream(
             dims.text, dim, width, heads, layers, dropout, recipe_dropout, self.parts
         )
-        self.hubs = Hubs(dim, hubs) if hubs else None
-        if self.whole is not None:
+        if self.added:
             for layer in (self.image_tower.fc, *self.recipe_tower.fcs):
                 for parameter in layer.parameters():
                     nn.init.zeros_(parameter)
@@ -156,16 +163,20 @@ class TwoStream(Method):
     def image_vectors(self, batch: Batch, states: Tensor, weights: Tensor) -> Tensor:
         """Pool the states of the patches, `(b, p, width)` and `(b, p)`, to unit rows `(b, members dim)`."""
         vectors = self.image_tower.embed(states, weights)
-        if self.whole is not None:
-            vectors = vectors + self.whole.image_vectors(batch)
-        return unit_by_member(vectors, self.members)
+        whole = None if self.whole is None else self.whole.image_vectors(batch)
+        return unit_by_member(self._joined(vectors, whole), self.members)
 
     def recipe_vectors(self, batch: Batch, states: Tensor, weights: Tensor) -> Tensor:
         """Pool the words' states, `(b, w, width)` and `(b, w)`, to unit rows `(b, members dim)`."""
         vectors = self.recipe_tower.embed(batch, states, weights)
-        if self.whole is not None:
-            vectors = vectors + self.whole.recipe_vectors(batch)
-        return unit_by_member(vectors, self.members)
+        whole = None if self.whole is None else self.whole.recipe_vectors(batch)
+        return unit_by_member(self._joined(vectors, whole), self.members)
+
+    def _joined(self, streams: Tensor, whole: Tensor | None) -> Tensor:
+        """Join what the streams and the perceptrons make of the same things, before normalisation."""
+        if whole is None:
+            return streams
+        return streams + whole if self.added else torch.cat([whole, streams], -1)
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Yield the triplet loss of both towers."""
@@ -173,7 +184,7 @@ class TwoStream(Method):
         yield "towers", self.pair_loss(image, recipe, batch)
 
     def pair_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
-        """Return the mean triplet loss of the members, of embeddings `(b, members dim)` each."""
+        """Return the mean triplet loss of the members, streams included, of `(b, members dim)` each."""
         return mean_over_members(self._triplet, image, recipe, self.members)
 
     def _triplet(self, image: Tensor, recipe: Tensor) -> Tensor:
@@ -189,7 +200,8 @@ class TwoStream(Method):
         total = self.image_tower.embed(states, weights)
         shares = shares + even(total - shares.sum(1), torch.ones_like(weights, dtype=torch.bool))
         if self.whole is not None:
-            shares, total = shares + self.whole.patch_shares(batch), total + self.whole.image_vectors(batch)
+            shares = self._joined(shares, self.whole.patch_shares(batch))
+            total = self._joined(total, self.whole.image_vectors(batch))
         return scaled_by_member(shares, total, self.members)
 
     def embed_words(self, batch: Batch) -> Tensor:
@@ -203,7 +215,8 @@ class TwoStream(Method):
         total = self.recipe_tower.embed(batch, states, weights)
         shares = shares + even(total - shares.sum(1), weights > 0)
         if self.whole is not None:
-            shares, total = shares + self.whole.word_shares(batch), total + self.whole.recipe_vectors(batch)
+            shares = self._joined(shares, self.whole.word_shares(batch))
+            total = self._joined(total, self.whole.recipe_vectors(batch))
         return scaled_by_member(shares, total, self.members)
 
     def self_attention(self, batch: Batch) -> tuple[Tensor, Tensor]:
