@@ -80,8 +80,8 @@ def test_it_learns_with_a_growing_margin_and_retrieves_without_patches(features:
     method = make(features.dims, adversarial_from=1)
     before = {name: value.clone() for name, value in method.state_dict().items()}
     log = train(method, features, options=OPTIONS, val_split=None)
-    assert [entry["margin"] for entry in log] == [0.05, 0.0725]
-    assert method.state_dict()["margin.value"].item() == pytest.approx(0.0725)
+    assert [entry["margin"] for entry in log] == [0.05, 0.08]
+    assert method.state_dict()["margin.value"].item() == pytest.approx(0.08)
     after = method.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed >= {"fuse.weight", "memory.weight", "decoder.layers.0.forward_layer.0.weight"}

@@ -107,7 +107,7 @@ class ACME(Drawing, Perceptrons):
         translation_weight: float = 0.002,
         adversarial_from: int = 3,
         picture_size: int = 64,
-        picture_width: int = 256,
+        picture_width: int = 128,
         picture_batch: int = 64,
         reconstruction: float = 10.0,
         ingredients: int = 500,

@@ -100,7 +100,7 @@ class R2GAN(Drawing, Perceptrons):
         reconstruction: float = 10.0,
         adversarial_from: int = 3,
         picture_size: int = 64,
-        picture_width: int = 192,
+        picture_width: int = 128,
         picture_batch: int = 64,
         generator_rate: float = 0.3,
         critic_rate: float = 0.3,

@@ -101,7 +101,7 @@ class TNLBT(Drawing, HierarchicalTransformer):
     paper: ClassVar[str] = "Yang, Chen and Yanai, MMM 2023"
     loss: ClassVar[str] = "triplets in large batches, recipes alone, adversarial alignment, translation"
     uses: ClassVar[tuple[str, ...]] = ("image", "lines", "word_ids", "category")
-    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=16, batch_size=1024, min_batches=8)
+    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=12, batch_size=512, min_batches=8)
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class TNLBT(Drawing, HierarchicalTransformer):
         alignment_weight: float = 0.005,
         translation_weight: float = 0.002,
         adversarial_from: int = 4,
-        pictures: int = 256,
+        pictures: int = 128,
         picture_size: int = 64,
         picture_width: int = 256,
         picture_batch: int = 64,
