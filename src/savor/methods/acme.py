@@ -109,7 +109,7 @@ class ACME(Drawing, Perceptrons):
         picture_size: int = 64,
         picture_width: int = 128,
         picture_batch: int = 64,
-        reconstruction: float = 10.0,
+        reconstruction: float = 50.0,
         ingredients: int = 500,
         generator_rate: float = 0.3,
         critic_rate: float = 0.3,

@@ -97,7 +97,7 @@ class R2GAN(Drawing, Perceptrons):
         image_rank_weight: float = 1.0,
         adversarial_weight: float = 1.0,
         divergence_weight: float = 2.0,
-        reconstruction: float = 10.0,
+        reconstruction: float = 50.0,
         adversarial_from: int = 3,
         picture_size: int = 64,
         picture_width: int = 128,

@@ -137,7 +137,7 @@ class TNLBT(Drawing, HierarchicalTransformer):
         picture_size: int = 64,
         picture_width: int = 256,
         picture_batch: int = 64,
-        reconstruction: float = 10.0,
+        reconstruction: float = 50.0,
         ingredients: int = 500,
         generator_rate: float = 0.3,
         critic_rate: float = 0.3,

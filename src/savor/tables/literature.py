@@ -171,7 +171,7 @@ _BATCH = Section(
             "tnlbt_batch_1024",
             "TNLBT, batches of 1024, 16 epochs",
             "tnlbt",
-            {"batch_size": 1024, "epochs": 16, "pictures": 256},
+            {"batch_size": 1024, "epochs": 16, "pictures": 256, "reconstruction": 10.0},
         ),
         *(
             Row(
