@@ -42,6 +42,7 @@ class AdaMine(Perceptrons):
       side. `faithful` draws half of each batch from the recipes without a class and half in pairs of one
       class, until one of the two is used up.
     - An anchor keeps all its semantic negatives, not as many as the anchor with the fewest.
+    - The margin is 0.15, as published 0.3.
 
     `faithful=True` has the published towers, tanh of one linear layer after a frozen photo vector, and after
     an LSTM over the steps beside a bidirectional one over the ingredient lines (`savor.layers.LineLSTMs`).
@@ -55,7 +56,8 @@ class AdaMine(Perceptrons):
         faithful: the published towers and batches.
         dim: width of the shared space.
         hidden: width of the perceptrons' hidden layers.
-        margin: margin of both kinds of triplets, in cosine; of a schedule the largest.
+        margin: margin of both kinds of triplets, in cosine; of a schedule the largest. 0: 0.15, as published
+            0.3.
         margin_schedule: `fixed`, `linear`, `cosine` or `adaptive` (`savor.schedules.Margin`).
         margin_start: the smallest margin of a schedule.
         margin_step: growth of a `linear` one in an epoch.
@@ -75,7 +77,7 @@ class AdaMine(Perceptrons):
     paper: ClassVar[str] = "Carvalho et al., SIGIR 2018"
     loss: ClassVar[str] = "triplets of instances and of title classes, each over the active ones"
     uses: ClassVar[tuple[str, ...]] = ("image", "lines", "category")
-    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=16, batch_size=1024, min_batches=8)
+    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=16, batch_size=128, min_batches=8)
 
     def __init__(
         self,
@@ -84,7 +86,7 @@ class AdaMine(Perceptrons):
         faithful: bool = False,
         dim: int = 1024,
         hidden: int = 2048,
-        margin: float = 0.3,
+        margin: float = 0.0,
         margin_schedule: str = "fixed",
         margin_start: float = 0.05,
         margin_step: float = 0.005,
@@ -98,7 +100,8 @@ class AdaMine(Perceptrons):
         )
         if mining not in STRATEGIES:
             raise OptionError(f"mining={mining!r}: choose one of {', '.join(STRATEGIES)}")
-        at_least(0, semantic_weight=semantic_weight)
+        at_least(0, semantic_weight=semantic_weight, margin=margin)
+        margin = margin or (0.3 if faithful else 0.15)
         self.margin = Margin(margin, margin_schedule, margin_start, margin_step)
         self.mining, self.semantic_weight, self.faithful = mining, semantic_weight, faithful
         if faithful:

@@ -88,7 +88,8 @@ class JointEmbedding(Perceptrons):
     paper: ClassVar[str] = "Salvador et al., CVPR 2017; Marin et al., TPAMI 2019"
     loss: ClassVar[str] = "cosine of single pairs, 80 % mismatched, and title classes"
     uses: ClassVar[tuple[str, ...]] = ("image", "lines", "category")
-    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=20, batch_size=256, min_batches=8)
+    # An epoch shows a fifth of the pairs as what they are.
+    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=60, batch_size=256, min_batches=8)
 
     def __init__(
         self,
