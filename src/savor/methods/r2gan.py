@@ -80,7 +80,7 @@ class R2GAN(Drawing, Perceptrons):
     paper: ClassVar[str] = "Zhu et al., CVPR 2019"
     loss: ClassVar[str] = "triplets of embeddings and of drawn pictures; two critics; classes"
     uses: ClassVar[tuple[str, ...]] = ("image", "lines", "category")
-    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=12, batch_size=1024, min_batches=8)
+    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=8, batch_size=512, min_batches=8)
 
     def __init__(
         self,
