@@ -132,6 +132,21 @@ def test_an_epoch_ends_with_weights_of_the_pairs_kept_back(features: Features) -
     assert torch.equal(fixed.balance, before)
 
 
+def test_the_first_stage_decides_where_nothing_else_does(features: Features, monkeypatch) -> None:
+    method = started(features, calibration=0.1)
+    rows = features.rows("train", photo=True, text=True)
+    given = []
+    monkeypatch.setattr(
+        "savor.methods.image_text_matching.fit_weights",
+        lambda lists, start: given.append(lists) or torch.zeros_like(start),
+    )
+    method.end_epoch(features, rows)
+    assert method.balance.tolist() == pytest.approx([1 / method.temperature, 0.0])
+    # Of every list the own item, which comes first, is among the best by cosine.
+    assert ((given[0][..., 0] > given[0][:, :1, 0]).sum(1) < method.reranks).all()
+    assert len(given[0]) < 2 * len(method.held_out)
+
+
 def lists(useful: float) -> torch.Tensor:
     """Draw 400 lists of 8 in which the first is ahead by 1 in one evidence and by `useful` in the other."""
     values = torch.randn(400, 8, 2, generator=torch.Generator().manual_seed(0)).double()

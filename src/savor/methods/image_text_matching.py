@@ -213,15 +213,19 @@ class ImageTextMatching(Perceptrons):
         lists = []
         for turned in (False, True):
             cosines = images.vectors @ recipes.vectors.T
-            best = shortlists(cosines.T if turned else cosines, self.reranks)
-            own = torch.arange(len(best), device=best.device)[:, None].expand_as(best)
+            own, best = shortlists(cosines.T if turned else cosines, self.reranks)
+            own = own[:, None].expand_as(best)
             pairs = (best, own) if turned else (own, best)
             logits = [
                 self.matching(images.rows(image), recipes.rows(recipe))
                 for image, recipe in zip(*(torch.split(side.flatten(), 512) for side in pairs), strict=True)
             ]
             lists.append(torch.stack([cosines[pairs], torch.cat(logits).view_as(best)], -1))
-        self.balance.copy_(fit_weights(torch.cat(lists).double(), self.balance.double()))
+        start, evidence = self.balance.double(), torch.cat(lists).double()
+        found = fit_weights(evidence, start) if len(evidence) else torch.zeros_like(start)
+        if not found.any():  # nothing speaks for either: the order of the first stage stays
+            found[0] = 1 / self.temperature
+        self.balance.copy_(found)
         self.train(training)
 
     def logged(self) -> dict[str, float]:
@@ -239,16 +243,19 @@ def decoder(width: int, heads: int, layers: int, dropout: float) -> nn.Transform
     return nn.TransformerDecoder(layer, layers, nn.LayerNorm(width))
 
 
-def shortlists(scores: Tensor, count: int) -> Tensor:
-    """Return each row's own column and the best of the others, `(n, n) -> (n, count)` or fewer.
+def shortlists(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the rows whose own column is among their best, and these, the own first: `(m,), (m, count)`.
+
+    Rows whose own column is not would teach that high scores are wrong; at test nothing changes them.
 
     >>> shortlists(torch.tensor([[0.1, 0.9, 0.5], [0.0, 0.2, 0.3], [0.7, 0.6, 0.8]]), 2)
-    tensor([[0, 1],
-            [1, 2],
-            [2, 0]])
+    (tensor([1, 2]), tensor([[1, 2],
+            [2, 0]]))
     """
     own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-    return scores.masked_fill(own, torch.inf).topk(min(count, len(scores)), dim=1).indices
+    count = min(count, len(scores))
+    rows = ((scores > scores.diagonal()[:, None]).sum(1) < count).nonzero()[:, 0]
+    return rows, scores.masked_fill(own, torch.inf)[rows].topk(count, dim=1).indices
 
 
 def fit_weights(lists: Tensor, start: Tensor, ridge: float = 1e-3) -> Tensor:
