@@ -232,8 +232,13 @@ def test_a_reader_that_leaves_early_is_no_error(how: str) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_control_c_ends_with_a_sentence() -> None:
     code = NOISY.replace('typer.echo("result")', 'typer.echo("started"); import time; time.sleep(60)')
+    # A shell's background job, as this test may be part of, has its children ignore the signal.
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
