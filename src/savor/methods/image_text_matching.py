@@ -38,7 +38,8 @@ class ImageTextMatching(Perceptrons):
     At test it orders the first stage's best again, by `a v'r + b m`. Cosines of pairs that the towers have
     learned say more than those of new pairs, so a and b come from training pairs that nothing else learns
     from (`calibration`): there they minimise the mean of `-log softmax(a v'r + b m)` of the own item against
-    the best others by cosine, both directions. b is never below 0; at 0 the first stage's order stays.
+    the best others by cosine, both directions, for queries whose own item is among the best, as only theirs
+    can be put right at test. b is never below 0; at 0 the first stage's order stays.
     `at_test=False` leaves the module unused at test, as T-Food does, and keeps no pairs back.
 
     Differences from T-Food: the towers are the perceptrons of MLP + triplet on frozen features with its loss;
