@@ -145,6 +145,12 @@ def test_the_first_stage_decides_where_nothing_else_does(features: Features, mon
     # Of every list the own item, which comes first, is among the best by cosine.
     assert ((given[0][..., 0] > given[0][:, :1, 0]).sum(1) < method.reranks).all()
     assert len(given[0]) < 2 * len(method.held_out)
+    nothing = torch.zeros(0, dtype=torch.long), torch.zeros(0, 20, dtype=torch.long)
+    monkeypatch.setattr("savor.methods.image_text_matching.shortlists", lambda scores, count: nothing)
+    method.balance.fill_(5.0)
+    method.end_epoch(features, rows)
+    assert len(given) == 1
+    assert method.balance.tolist() == pytest.approx([1 / method.temperature, 0.0])
 
 
 def lists(useful: float) -> torch.Tensor:

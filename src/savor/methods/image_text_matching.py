@@ -215,6 +215,8 @@ class ImageTextMatching(Perceptrons):
         for turned in (False, True):
             cosines = images.vectors @ recipes.vectors.T
             own, best = shortlists(cosines.T if turned else cosines, self.reranks)
+            if not len(own):
+                continue
             own = own[:, None].expand_as(best)
             pairs = (best, own) if turned else (own, best)
             logits = [
@@ -222,8 +224,8 @@ class ImageTextMatching(Perceptrons):
                 for image, recipe in zip(*(torch.split(side.flatten(), 512) for side in pairs), strict=True)
             ]
             lists.append(torch.stack([cosines[pairs], torch.cat(logits).view_as(best)], -1))
-        start, evidence = self.balance.double(), torch.cat(lists).double()
-        found = fit_weights(evidence, start) if len(evidence) else torch.zeros_like(start)
+        start = self.balance.double()
+        found = fit_weights(torch.cat(lists).double(), start) if lists else torch.zeros_like(start)
         if not found.any():  # nothing speaks for either: the order of the first stage stays
             found[0] = 1 / self.temperature
         self.balance.copy_(found)
