@@ -12,6 +12,7 @@ from savor.cli.options import parse_settings, split_settings
 from savor.errors import OptionError, UsageError
 from savor.methods.cca import CCA
 from savor.methods.triplet_mlp import TripletMLP
+from savor.methods.two_stream import TwoStream
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,11 @@ def test_settings_go_where_they_belong() -> None:
     assert training.epochs == 3
     assert training.batch_size == TripletMLP.trains_with.batch_size
     assert split_settings(CCA, {"text": "title"}) == ({"text": "title"}, None)
+
+
+def test_none_is_a_word_where_words_are_taken() -> None:
+    options, _ = split_settings(TwoStream, parse_settings(["perceptrons=none"]))
+    assert options == {"perceptrons": "none"}
 
 
 def test_an_unknown_key_lists_both_kinds() -> None:

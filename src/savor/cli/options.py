@@ -76,7 +76,12 @@ def _listed(defaults: Mapping[str, Any]) -> str:
 
 
 def _like(key: str, value: Any, default: Any) -> Any:
-    """Return the value in the default's type; whole numbers may stand for fractions, nothing else bends."""
+    """Return the value in the default's type; whole numbers may stand for fractions, nothing else bends.
+
+    For an option that takes words, `none` is one.
+    """
+    if isinstance(default, str) and value is None:
+        return "none"
     if isinstance(default, float) and type(value) is int:
         return float(value)
     if default is not None and type(value) is not type(default):
