@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.nn.functional import logsigmoid
 
-from savor.errors import MethodError, OptionError
+from savor.errors import OptionError
 from savor.features import Dims, Features
-from savor.methods.image_text_matching import ImageTextMatching, fit_weights
+from savor.methods.image_text_matching import ImageTextMatching
 
 SMALL = {"dim": 8, "hidden": 16, "width": 8, "heads": 2}
 
@@ -50,7 +50,7 @@ def test_options_out_of_range(options: dict, message: str) -> None:
 @torch.no_grad()
 def test_a_score_is_the_cosine_and_the_logit_weighed(features: Features) -> None:
     method = started(features)
-    method.balance.copy_(torch.tensor([3.0, 0.5]))
+    method.balance.weights.copy_(torch.tensor([3.0, 0.5]))
     batch = features.batch(features.rows("test")[:6], method.uses)
     images, recipes = method.encode_images(batch), method.encode_recipes(batch)
     cosines = (method.embed_image(batch) * method.embed_recipe(batch)).sum(1)
@@ -63,7 +63,7 @@ def test_a_score_is_the_cosine_and_the_logit_weighed(features: Features) -> None
 def test_unused_at_test_as_published(features: Features) -> None:
     method = started(features, at_test=False)
     batch = features.batch(features.rows("test")[:6], method.uses)
-    assert (method.reranks, len(method.held_out), method.logged()) == (0, 0, {})
+    assert (method.reranks, len(method.balance.held_out), method.logged()) == (0, 0, {})
     cosines = method.embed_image(batch) @ method.embed_recipe(batch).T
     assert torch.allclose(method.score(batch, batch), cosines)
 
@@ -110,75 +110,23 @@ def test_nothing_learns_from_the_pairs_kept_back(features: Features) -> None:
     method = started(features, calibration=0.1)
     rows = features.rows("train", photo=True, text=True)
     seen = np.concatenate(method.batches(features, rows, np.random.default_rng(0), 4))
-    assert len(method.held_out) == 30
-    assert not set(seen.tolist()) & set(method.held_out.tolist())
+    assert len(method.balance.held_out) == 30
+    assert not set(seen.tolist()) & set(method.balance.held_out.tolist())
     assert len(seen) == len(rows) - 30
 
 
 def test_an_epoch_ends_with_weights_of_the_pairs_kept_back(features: Features) -> None:
     method = started(features, calibration=0.1)
     rows = features.rows("train", photo=True, text=True)
-    before = method.balance.clone()
+    before = method.balance.weights.clone()
     method.train()
     method.end_epoch(features, rows)
     assert method.training
-    assert not torch.equal(method.balance, before)
+    assert not torch.equal(method.balance.weights, before)
     assert method.logged() == {
-        name: round(v, 6) for name, v in zip("ab", method.balance.tolist(), strict=True)
+        name: round(v, 6) for name, v in zip("ab", method.balance.weights.tolist(), strict=True)
     }
-    assert "balance" in method.state_dict()
+    assert "balance.weights" in method.state_dict()
     fixed = started(features, calibration=0.0)
     fixed.end_epoch(features, rows)
-    assert torch.equal(fixed.balance, before)
-
-
-def test_the_first_stage_decides_where_nothing_else_does(features: Features, monkeypatch) -> None:
-    method = started(features, calibration=0.1)
-    rows = features.rows("train", photo=True, text=True)
-    given = []
-    monkeypatch.setattr(
-        "savor.methods.image_text_matching.fit_weights",
-        lambda lists, start: given.append(lists) or torch.zeros_like(start),
-    )
-    method.end_epoch(features, rows)
-    assert method.balance.tolist() == pytest.approx([1 / method.temperature, 0.0])
-    # Of every list the own item, which comes first, is among the best by cosine.
-    assert ((given[0][..., 0] > given[0][:, :1, 0]).sum(1) < method.reranks).all()
-    assert len(given[0]) < 2 * len(method.held_out)
-    nothing = torch.zeros(0, dtype=torch.long), torch.zeros(0, 20, dtype=torch.long)
-    monkeypatch.setattr("savor.methods.image_text_matching.shortlists", lambda scores, count: nothing)
-    method.balance.fill_(5.0)
-    method.end_epoch(features, rows)
-    assert len(given) == 1
-    assert method.balance.tolist() == pytest.approx([1 / method.temperature, 0.0])
-
-
-def lists(useful: float) -> torch.Tensor:
-    """Draw 400 lists of 8 in which the first is ahead by 1 in one evidence and by `useful` in the other."""
-    values = torch.randn(400, 8, 2, generator=torch.Generator().manual_seed(0)).double()
-    values[:, 0] += torch.tensor([1.0, useful])
-    return values
-
-
-@pytest.mark.parametrize("scale", [1.0, 20.0])
-def test_weights_are_those_of_a_slow_search(scale: float) -> None:
-    values = lists(0.5) * torch.tensor([1.0, scale])
-    found = fit_weights(values, torch.tensor([1.0, 1.0 / scale]).double(), ridge=0.0)
-    loss = {
-        (a, b): -(values @ torch.tensor([a, b / scale]).double()).log_softmax(1)[:, 0].mean().item()
-        for a in np.arange(0.6, 1.5, 0.05)
-        for b in np.arange(0.1, 1.0, 0.05)
-    }
-    a, b = min(loss, key=loss.get)
-    assert found.tolist() == pytest.approx([a, b / scale], abs=0.03)  # the truth is 1 and useful, by Bayes
-
-
-def test_evidence_that_misleads_has_no_weight() -> None:
-    found = fit_weights(lists(-1.0), torch.tensor([20.0, 1.0]).double())
-    assert found[1] == 0
-    assert 0.8 < found[0] < 1.3
-
-
-def test_evidence_that_is_not_finite() -> None:
-    with pytest.raises(MethodError, match="not finite"):
-        fit_weights(lists(1.0) / 0, torch.ones(2).double())
+    assert torch.equal(fixed.balance.weights, before)

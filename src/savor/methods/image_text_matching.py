@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
-from savor.errors import MethodError, OptionError
+from savor.calibration import Balance
+from savor.errors import OptionError
 from savor.layers import given, masked_mean
 from savor.losses import check_mining, hard_negatives, triplet
 from savor.methods.base import Encoded, Perceptrons, above_zero, at_least, dropouts
@@ -35,12 +36,9 @@ class ImageTextMatching(Perceptrons):
     negative recipe and of each recipe one negative photo, drawn from the softmax of the batch's cosines
     (`savor.losses.hard_negatives`). v and r are the towers' own, so the module teaches them, too.
 
-    At test it orders the first stage's best again, by `a v'r + b m`. Cosines of pairs that the towers have
-    learned say more than those of new pairs, so a and b come from training pairs that nothing else learns
-    from (`calibration`): there they minimise the mean of `-log softmax(a v'r + b m)` of the own item against
-    the best others by cosine, both directions, for queries whose own item is among the best, as only theirs
-    can be put right at test. b is never below 0; at 0 the first stage's order stays.
-    `at_test=False` leaves the module unused at test, as T-Food does, and keeps no pairs back.
+    At test it orders the first stage's best again, by `a v'r + b m`, a and b from training pairs that nothing
+    else learns from (`savor.calibration.Balance`). `at_test=False` leaves the module unused at test, as
+    T-Food does, and keeps no pairs back.
 
     Differences from T-Food: the towers are the perceptrons of MLP + triplet on frozen features with its loss;
     a recipe's tokens are its lines, not its word pieces; D2 has 1 layer, there 4; one logit stands for two;
@@ -79,8 +77,6 @@ class ImageTextMatching(Perceptrons):
     uses: ClassVar[tuple[str, ...]] = ("image", "patches", "lines")
     trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=16, batch_size=1024, min_batches=8)
     reranks = 20
-
-    balance: Tensor
 
     def __init__(
         self,
@@ -122,7 +118,6 @@ class ImageTextMatching(Perceptrons):
             raise OptionError(f"width={width}: must be a multiple of heads={heads}")
         self.margin, self.mining, self.temperature = margin, mining, temperature
         self.anchors, self.pair_weight = anchors, pair_weight
-        self.calibration = calibration if at_test else 0.0
         if not at_test:
             self.reranks = 0
         self.photo, self.patch = nn.Linear(dim, width), nn.Linear(dims.image, width)
@@ -132,19 +127,17 @@ class ImageTextMatching(Perceptrons):
         self.image_decoder = decoder(width, heads, image_layers, dropout)
         self.recipe_decoder = decoder(width, heads, recipe_layers, dropout)
         self.head = nn.Linear(width, 1)
-        self.register_buffer("balance", torch.tensor([1 / temperature, 1.0]))  # a, b
-        self.held_out: Array = np.zeros(0, np.int64)
+        self.balance = Balance(calibration if at_test else 0.0, 1 / temperature, self.reranks)
 
     def look_at(self, features: Features, rows: Array) -> None:
-        """Keep some of the training rows back, evenly spread."""
-        count = min(256, int(self.calibration * len(rows)))
-        self.held_out = rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)] if count > 1 else rows[:0]
+        """Keep some of the training rows back."""
+        self.balance.keep_back(rows)
 
     def batches(
         self, features: Features, rows: Array, rng: np.random.Generator, count: int
     ) -> Sequence[Array]:
         """Divide the training rows that are not kept back into batches."""
-        return super().batches(features, np.setdiff1d(rows, self.held_out), rng, count)
+        return super().batches(features, self.balance.learned_from(rows), rng, count)
 
     def pair_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
         """Return the first stage's triplet loss of embeddings, `(b, dim)` each."""
@@ -200,42 +193,28 @@ class ImageTextMatching(Perceptrons):
     def pair_scores(self, images: Encoded, recipes: Encoded) -> Tensor:
         """Score n pairs, row by row, `(n,)`."""
         cosines = (images.vectors * recipes.vectors).sum(-1)
-        return self.balance[0] * cosines + self.balance[1] * self.matching(images, recipes)
+        return torch.as_tensor(self.balance(cosines, self.matching(images, recipes)))
 
     @torch.no_grad()
     def end_epoch(self, features: Features, rows: Array) -> None:
         """Weigh cosine and logit against each other on the rows that were kept back."""
-        if len(self.held_out) < 2:
+        if len(self.balance.held_out) < 2:
             return
         training = self.training
         self.eval()
-        batch = features.batch(self.held_out, self.uses).to(self.balance.device)
+        batch = features.batch(self.balance.held_out, self.uses).to(self.head.weight.device)
         images, recipes = self.encode_images(batch), self.encode_recipes(batch)
-        lists = []
-        for turned in (False, True):
-            cosines = images.vectors @ recipes.vectors.T
-            own, best = shortlists(cosines.T if turned else cosines, self.reranks)
-            if not len(own):
-                continue
-            own = own[:, None].expand_as(best)
-            pairs = (best, own) if turned else (own, best)
-            logits = [
-                self.matching(images.rows(image), recipes.rows(recipe))
-                for image, recipe in zip(*(torch.split(side.flatten(), 512) for side in pairs), strict=True)
-            ]
-            lists.append(torch.stack([cosines[pairs], torch.cat(logits).view_as(best)], -1))
-        start = self.balance.double()
-        found = fit_weights(torch.cat(lists).double(), start) if lists else torch.zeros_like(start)
-        if not found.any():  # nothing speaks for either: the order of the first stage stays
-            found[0] = 1 / self.temperature
-        self.balance.copy_(found)
+        cosines = images.vectors @ recipes.vectors.T
+        self.balance.fit(
+            cosines,
+            cosines,
+            lambda photos, others: self.matching(images.rows(photos), recipes.rows(others)),
+        )
         self.train(training)
 
     def logged(self) -> dict[str, float]:
         """Return a and b, where they are fitted."""
-        if not self.calibration:
-            return {}
-        return {name: round(value, 6) for name, value in zip("ab", self.balance.tolist(), strict=True)}
+        return self.balance.logged()
 
 
 def decoder(width: int, heads: int, layers: int, dropout: float) -> nn.TransformerDecoder:
@@ -244,49 +223,3 @@ def decoder(width: int, heads: int, layers: int, dropout: float) -> nn.Transform
         width, heads, 2 * width, dropout, "gelu", batch_first=True, norm_first=True
     )
     return nn.TransformerDecoder(layer, layers, nn.LayerNorm(width))
-
-
-def shortlists(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the rows whose own column is among their best, and these, the own first: `(m,), (m, count)`.
-
-    Rows whose own column is not would teach that high scores are wrong; at test nothing changes them.
-
-    >>> shortlists(torch.tensor([[0.1, 0.9, 0.5], [0.0, 0.2, 0.3], [0.7, 0.6, 0.8]]), 2)
-    (tensor([1, 2]), tensor([[1, 2],
-            [2, 0]]))
-    """
-    own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-    count = min(count, len(scores))
-    rows = ((scores > scores.diagonal()[:, None]).sum(1) < count).nonzero()[:, 0]
-    return rows, scores.masked_fill(own, torch.inf)[rows].topk(count, dim=1).indices
-
-
-def fit_weights(lists: Tensor, start: Tensor, ridge: float = 1e-3) -> Tensor:
-    """Weigh two evidences so that the first of each list comes out, `(lists, k, 2) -> (2,)`.
-
-        `minimise over w: mean of -log softmax(x w)_0 + ridge |(w - start) * spread|^2 / 2`
-
-    A weight that would be negative is 0. The loss is convex, so a few Newton steps find its least value.
-
-    Raises:
-        MethodError: the evidence is not finite.
-    """
-    if not torch.isfinite(lists).all():
-        raise MethodError("the scores of held-out pairs are not finite; train with a smaller learning_rate")
-    spread = lists.flatten(0, 1).std(0).clamp(min=1e-9)
-    values, centre = lists / spread, start * spread
-    weights, kept = centre.clone(), torch.ones(2, dtype=torch.bool, device=lists.device)
-    for _ in range(50):
-        share = (values @ weights).softmax(1)[..., None]
-        mean = (share * values).sum(1)
-        apart = values - mean[:, None]
-        slope = (mean - values[:, 0]).mean(0) + ridge * (weights - centre)
-        curve = torch.einsum("nki,nkj->ij", share * apart, apart) / len(lists)
-        curve = curve + ridge * torch.eye(2, dtype=curve.dtype, device=curve.device)
-        step = torch.zeros_like(weights)
-        step[kept] = torch.linalg.solve(curve[kept][:, kept], slope[kept])
-        weights = weights - step * min(1.0, 5.0 / float(step.abs().max().clamp(min=1e-12)))
-        if (weights < 0).any():
-            kept &= weights >= 0
-            weights = weights.clamp(min=0)
-    return weights / spread
