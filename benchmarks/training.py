@@ -109,8 +109,9 @@ def main() -> None:
     print(f"{len(rows):,} pairs, batches of {BATCH}, {arguments.rounds} interleaved rounds\n")
     for name, kind in MODELS.items():
         method = kind.build(features.dims, {})
+        method.prepare(features, rows)
         batches = [
-            features.batch(some, method.uses, words=method.words)
+            features.batch(some, method.uses, words=method.words, raw=method.raw)
             for some in np.array_split(rows, len(rows) // BATCH)
         ]
         plain_epoch(method, batches[:1])  # warm up
@@ -118,6 +119,7 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for loop, found in speeds.items():
                 fresh = kind.build(features.dims, {})
+                fresh.prepare(features, rows)
                 if loop == "plain":
                     seconds = plain_epoch(fresh, batches)
                 else:

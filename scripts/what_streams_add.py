@@ -85,7 +85,7 @@ def main() -> None:
     print(f"{features.fingerprint}, {arguments.split}, pool of {len(rows)}, {arguments.run}")
     with torch.inference_mode():
         batches = [
-            features.batch(some, method.uses, words=method.words)
+            features.batch(some, method.uses, words=method.words, raw=method.raw)
             for some in np.array_split(rows, -(-len(rows) // 256))
         ]
         for name, functions in sides.items():

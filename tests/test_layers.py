@@ -15,6 +15,7 @@ from savor.layers import (
     LineLSTMs,
     SequenceEncoder,
     Standardise,
+    WordSums,
     drawn,
     given,
     masked_mean,
@@ -22,6 +23,7 @@ from savor.layers import (
     projector,
     unit,
 )
+from savor.vocabulary import Vocabulary
 
 
 def batch(**changes) -> Batch:
@@ -232,3 +234,31 @@ def test_a_hub_no_longer_comes_before_the_right_answer() -> None:
     hubs.learn(torch.tensor([[0.9, -0.4359], [0.8, -0.6]]), torch.zeros(2, 2))
     found = hubs.photos(photo) @ torch.cat([hubs.recipes(own), hubs.recipes(hub)]).T
     assert found[0, 0] > found[0, 1]
+
+
+def test_words_are_summed_over_the_root_of_their_number() -> None:
+    torch.manual_seed(0)
+    sums = WordSums(5, dropout=0.5)
+    sums.embedding.learn(Vocabulary.of(["salt and pepper", "salt and sugar"], min_count=1))
+    table, ids = sums.embedding.weight, torch.tensor(sums.tokenize(["pepper and salt", "sugar salt salt"]))
+    mask = torch.tensor([[True, True, True], [True, False, True], [False, False, False]])
+    ids = torch.cat([ids, ids[:1]])
+    found = sums.eval()(ids, mask)
+    assert torch.allclose(found[0], table[ids[0]].sum(0) / 3**0.5)
+    assert torch.allclose(found[1], table[ids[1, [0, 2]]].sum(0) / 2**0.5)
+    assert not found[2].any()
+    found.sum().backward()
+    assert sums.embedding.weight.grad[ids[0]].abs().min() > 0
+
+
+def test_words_are_left_out_while_training_alone() -> None:
+    torch.manual_seed(0)
+    sums = WordSums(1, dropout=0.25)
+    torch.nn.init.ones_(sums.embedding.weight)
+    ids = torch.zeros(2, 4000, dtype=torch.long)
+    with torch.no_grad():
+        kept = sums(ids, torch.ones_like(ids, dtype=torch.bool)).square() / 4000  # n / sqrt(n), squared
+        assert ((kept - 0.75).abs() < 0.03).all()
+        assert kept[0] != kept[1]
+        every = sums.eval()(ids, torch.ones_like(ids, dtype=torch.bool)).square() / 4000
+    assert torch.allclose(every, torch.ones(2, 1))

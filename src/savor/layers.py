@@ -100,7 +100,12 @@ class Standardise(nn.Module):
 
 
 def projector(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
-    """Two-layer perceptron with batch norm, `(b, inputs) -> (b, outputs)`; dropout before each layer."""
+    """Two-layer perceptron with batch norm, `(b, inputs) -> (b, outputs)`; dropout before each layer.
+
+    `hidden=0` leaves one layer.
+    """
+    if not hidden:
+        return nn.Sequential(nn.Dropout(dropout), nn.Linear(inputs, outputs))
     return nn.Sequential(
         nn.Dropout(dropout),
         nn.Linear(inputs, hidden),
@@ -136,19 +141,18 @@ def packed(encoder: Callable[..., Tensor], values: Tensor, mask: Tensor, size: i
     to its front, and rows of similar length go through `encoder(values, padding)` together, at most `size`
     at a time. The encoder treats its rows one by one.
     """
-    lengths = mask.sum(1)
-    front = (~mask).to(torch.uint8).argsort(dim=1, stable=True)
-    by_length = lengths.argsort()
+    lengths, by_length = mask.sum(1).sort()
+    front = (~mask).to(torch.uint8).argsort(dim=1, stable=True)[by_length]
+    # Split, not indexed chunk by chunk: then the gradients of the chunks are joined once.
+    chunks = torch.split(rearranged(values[by_length], front), size)
+    insides = torch.split(never_empty(mask[by_length].gather(1, front)), size)
     encoded = []
-    for start in range(0, max(1, len(mask)), size):
-        rows = by_length[start : start + size]
-        longest = max([1, *lengths[rows].tolist()])
-        chosen = front[rows, :longest]
-        inside = never_empty(mask[rows].gather(1, chosen))
-        states = encoder(rearranged(values[rows], chosen), ~inside)
+    for some, inside, counts in zip(chunks, insides, torch.split(lengths, size), strict=True):
+        longest = max([1, *counts[-1:].tolist()])
+        states = encoder(some[:, :longest], ~inside[:, :longest])
         encoded.append(nn.functional.pad(states, (0, 0, 0, mask.shape[1] - longest)))
-    back = front.argsort(1)
-    return rearranged(torch.cat(encoded)[by_length.argsort()], back) * mask[..., None]
+    states = rearranged(torch.cat(encoded), front.argsort(1))
+    return states[by_length.argsort()] * mask[..., None]
 
 
 def unit(vectors: Tensor) -> Tensor:
@@ -275,6 +279,36 @@ class WordEmbedding(nn.Module):
             except DataError as error:
                 raise MethodError(f"the vocabulary in the weights is damaged ({error})") from error
         super()._load_from_state_dict(state_dict, prefix, *others)
+
+
+class WordSums(nn.Module):
+    """Learned vectors of words, summed: `y = sum of embedding(w) over n words w / sqrt(n)`, zeros of none.
+
+    So the entries of a sum have size 1 at the start. While training a share of the words is left out.
+
+    Args:
+        width: of the vectors.
+        dropout: share of the words left out.
+    """
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.embedding = WordEmbedding(width)
+
+    def tokenize(self, lines: Sequence[str]) -> list[list[int]]:
+        """Turn lines into word ids."""
+        return [self.embedding.vocabulary.ids(line) for line in lines]
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Sum the unmasked words of each row, `(n, t), (n, t) -> (n, width)`."""
+        if self.training:
+            mask = mask & (torch.rand(ids.shape, device=ids.device) >= self.dropout)
+        counts = mask.sum(1)
+        sums = nn.functional.embedding_bag(
+            ids[mask], self.embedding.weight, counts.cumsum(0) - counts, mode="sum"
+        )
+        return sums / counts.clamp(min=1).sqrt()[:, None]
 
 
 class SequenceEncoder(nn.Module):

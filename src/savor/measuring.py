@@ -542,6 +542,7 @@ def _word_scores(embedder: Embedder, held_out: HeldOut) -> dict[str, Floats]:
     method = embedder.run.method
     names = [Recipe(name, title=name) for name in held_out.words.names]
     batch = _batch(encode_recipes(names, embedder.text_encoder, tokens=True), ("lines", "tokens"), len(names))
+    batch = embedder.with_word_ids(batch, names)
     assert batch.words_mask is not None
     pieces = method.embed_words(batch) * batch.words_mask[..., None]
     words = torch.nn.functional.normalize(pieces.sum(1), dim=-1)

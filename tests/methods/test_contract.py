@@ -25,6 +25,7 @@ SMALL = {"dim": 16, "hidden": 64, "width": 32, "decoder_width": 32}
 # The features here have vectors and no text or photos to go with them.
 READS_VECTORS = {
     "hierarchical_transformer": {"words": "encoder"},
+    **{name: {"word_width": 0} for name in ("two_stream", "patch_decoder")},
     **{name: {"picture_size": 0} for name in ("acme", "r2gan")},
     **{name: {"picture_size": 0, "words": "encoder"} for name in ("cross_decoder", "tnlbt")},
 }

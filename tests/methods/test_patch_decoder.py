@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from savor.errors import OptionError
 from savor.features import Dims, Features
-from savor.losses import listwise
 from savor.methods.patch_decoder import PatchDecoder
 
-SMALL = {"dim": 8, "width": 16, "heads": 2, "decoder_width": 8, "decoder_heads": 2}
+SMALL = {
+    "dim": 8,
+    "hidden": 16,
+    "width": 16,
+    "heads": 2,
+    "decoder_width": 8,
+    "decoder_heads": 2,
+    "word_width": 0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +56,7 @@ def test_before_training_the_decoder_orders_as_the_first_stage_does(features: Fe
     method = started(features)
     batch = features.batch(features.rows("test"), method.uses)
     cosines = method.embed_image(batch) @ method.embed_recipe(batch).T
-    assert torch.allclose(method.score(batch, batch), cosines * method.scale, atol=1e-4)
+    assert torch.allclose(method.score(batch, batch), cosines / method.temperature, atol=1e-4)
 
 
 @torch.no_grad()
@@ -83,11 +92,8 @@ def test_the_loss_of_the_decoder_is_listwise_over_drawn_negatives(features: Feat
     assert player == "towers"
     images, recipes = method.encode_images(batch), method.encode_recipes(batch)
     towers = method.pair_loss(images.vectors, recipes.vectors, batch)
-    # With a decoder of zeros the lists hold scaled cosines; bounds over all negatives enclose any draw.
-    scores = method.scale * images.vectors @ recipes.vectors.T
-    own = scores.diagonal()[:, None]
-    every = torch.cat([own, scores.masked_fill(torch.eye(len(scores), dtype=torch.bool), -1e4)], 1)
-    assert towers < loss < towers + method.pair_weight * 4 * listwise(every).clamp(min=1)
+    # A decoder of zeros leaves each list of the own item and three others undecided, both directions.
+    assert loss.item() == pytest.approx(towers.item() + method.pair_weight * 2 * math.log(4), abs=1e-5)
     loss.backward()
     assert method.head.weight.grad.abs().max() > 0
 
@@ -105,5 +111,36 @@ def test_masked_words_are_not_looked_at(features: Features) -> None:
 def test_the_margin_of_the_towers_follows_its_schedule(features: Features) -> None:
     method = started(features, margin=0.3, margin_schedule="linear", margin_start=0.1, margin_step=0.05)
     method.start_epoch(2, 9)
-    assert method.logged() == {"margin": pytest.approx(0.15)}
+    assert method.logged()["margin"] == pytest.approx(0.15)
     assert "margin.value" in method.state_dict()
+
+
+def test_nothing_learns_from_the_pairs_kept_back_but_the_weights(features: Features) -> None:
+    method = started(features, calibration=0.1)
+    rows = features.rows("train", photo=True, text=True)
+    method.look_at(features, rows)
+    seen = np.concatenate(method.batches(features, rows, np.random.default_rng(0), 4))
+    assert len(method.balance.held_out) == 30
+    assert sorted([*seen, *method.balance.held_out]) == rows.tolist()
+    torch.nn.init.normal_(method.head.weight)
+    method.train()
+    method.end_epoch(features, rows)
+    assert method.training
+    assert method.balance.weights.tolist() != [1 / method.temperature, 1.0]
+    assert {"a", "b"} < set(method.logged())
+
+
+@torch.no_grad()
+def test_a_score_weighs_the_corrected_cosine_and_the_decoder(features: Features) -> None:
+    method = started(features, hubs=8)
+    method.end_epoch(features, features.rows("train", photo=True, text=True))
+    torch.nn.init.normal_(method.head.weight)
+    method.balance.weights.copy_(torch.tensor([3.0, 0.5]))
+    batch = features.batch(features.rows("test", photo=True, complete=True)[:6], method.uses)
+    images, recipes = method.encode_images(batch), method.encode_recipes(batch)
+    cosines = 3 * (images.vectors * recipes.vectors).sum(1)  # a corrected row's products are a third
+    expected = 3 * cosines + 0.5 * method.matching(images, recipes)
+    assert torch.allclose(method.pair_scores(images, recipes), expected, atol=1e-5)
+    faithful = started(features, faithful=True)
+    faithful.look_at(features, features.rows("train", photo=True, text=True))
+    assert not len(faithful.balance.held_out)

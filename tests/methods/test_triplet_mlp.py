@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from savor.errors import OptionError
 from savor.features import Dims, Features
+from savor.index.embedding import Embedder
+from savor.layers import part_vectors, unit
 from savor.losses import triplet
 from savor.methods.triplet_mlp import TripletMLP
 from savor.recipe import PARTS
+from savor.runs import describe, open_run, save_run
+from savor.vocabulary import Vocabulary
 
 SMALL = {"dim": 8, "hidden": 16, "members": 1, "hubs": 0}
 
@@ -36,6 +41,9 @@ def features(pairs_features: Path) -> Features:
         ({"image_dropout": 1.0}, "image_dropout=1.0: is a share"),
         ({"recipe_dropout": -0.1}, "recipe_dropout=-0.1"),
         ({"recipe_dropout": float("nan")}, "recipe_dropout"),
+        ({"word_width": -1}, "word_width=-1: must be at least 0"),
+        ({"word_width": 4, "min_count": 0}, "min_count=0: must be at least 1"),
+        ({"word_width": 4, "word_dropout": 1.0}, "word_dropout=1.0: is a share"),
     ],
 )
 def test_options_out_of_range(options: dict, message: str) -> None:
@@ -220,3 +228,71 @@ def test_a_patch_has_the_share_of_what_the_perceptron_makes_of_it_alone(features
     ]
     expected = (alone[0] - alone[1]) / len(shares) / total.norm()
     assert torch.allclose(shares[0] - shares[1], expected, atol=1e-6)
+
+
+@pytest.fixture
+def reader(toy_features: Path) -> tuple[TripletMLP, Features]:
+    """A method that reads words of the toy kitchen, as it stands before the first step."""
+    torch.manual_seed(0)
+    features = Features.open(toy_features)
+    method = TripletMLP.build(features.dims, {**SMALL, "word_width": 4, "min_count": 2}).eval()
+    method.prepare(features, features.rows("train", photo=True, text=True))
+    return method, features
+
+
+@torch.no_grad()
+def test_the_words_of_a_part_are_read_beside_its_vector(reader: tuple[TripletMLP, Features]) -> None:
+    method, features = reader
+    rows = features.rows(complete=True)[:6]
+    batch = features.batch(rows, method.uses, raw=method.raw)
+    vectors, _ = part_vectors(batch)
+    table, vocabulary = method.learned.embedding.weight, method.learned.embedding.vocabulary
+    for k, row in enumerate(rows):
+        recipe, read = features.recipe(int(row)), []
+        for number, part in enumerate(PARTS):
+            ids = [i for line in recipe.lines(part) for i in vocabulary.ids(line)]
+            read += [vectors[k, number] * method.scale, table[ids].sum(0) / len(ids) ** 0.5]
+        expected = unit(method.recipe_tower(torch.cat(read)[None]))[0]
+        assert torch.allclose(method.embed_recipe(batch)[k], expected, atol=1e-5)
+    train = [features.recipe(int(row)) for row in features.rows("train", photo=True, text=True)]
+    assert (
+        vocabulary.words
+        == Vocabulary.of((line for one in train for part in PARTS for line in one.lines(part)), 2).words
+    )
+
+
+@torch.no_grad()
+def test_no_word_of_a_line_that_is_not_there_is_read(reader: tuple[TripletMLP, Features]) -> None:
+    method, features = reader
+    batch = features.batch(features.rows(complete=True)[:6], method.uses, raw=method.raw)
+    mask = batch.instructions_mask.clone()
+    mask[:, 0] = False
+    masked = replace(batch, instructions_mask=mask)
+    assert not torch.allclose(method.embed_recipe(masked), method.embed_recipe(batch), atol=1e-3)
+    other = replace(masked, instructions_ids=torch.where(mask[..., None], batch.instructions_ids, 3))
+    assert torch.equal(method.embed_recipe(other), method.embed_recipe(masked))
+    absent = {"instructions": None, "instructions_mask": None, "instructions_ids": None}
+    nothing = replace(batch, instructions_mask=torch.zeros_like(mask))
+    assert torch.allclose(
+        method.embed_recipe(replace(batch, **absent)), method.embed_recipe(nothing), atol=1e-6
+    )
+
+
+@torch.no_grad()
+def test_shares_of_a_reader_of_words_add_up(reader: tuple[TripletMLP, Features]) -> None:
+    method, features = reader
+    uses = (*method.uses, "tokens")
+    batch = features.batch(features.rows(complete=True)[:6], uses, raw=method.raw)
+    assert torch.allclose(method.embed_words(batch).sum(1), method.embed_recipe(batch), atol=1e-5)
+
+
+def test_a_reader_of_words_finds_the_same_from_the_recipes_themselves(
+    reader: tuple[TripletMLP, Features], tmp_path: Path, fake_text: type
+) -> None:
+    method, features = reader
+    save_run(tmp_path, method, describe("triplet_mlp", method, features))
+    rows = features.rows(complete=True)[:3]
+    embedder = Embedder(open_run(tmp_path))
+    embedder.__dict__["text_encoder"] = fake_text()
+    found = embedder.recipes([features.recipe(int(row)) for row in rows])
+    assert np.allclose(found, method.embed(features, rows)[1], atol=1e-3)

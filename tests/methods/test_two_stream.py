@@ -14,7 +14,7 @@ from savor.losses import triplet
 from savor.methods.triplet_mlp import TripletMLP
 from savor.methods.two_stream import PERCEPTRONS, TEXTS, TwoStream, places
 
-SMALL = {"dim": 8, "width": 16, "heads": 2}
+SMALL = {"dim": 8, "hidden": 16, "width": 16, "heads": 2, "word_width": 0}
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +27,9 @@ def started(features: Features, **options: object) -> TwoStream:
     torch.manual_seed(0)
     method = TwoStream.build(features.dims, {**SMALL, **options})
     method.prepare(features, features.rows("train", photo=True, text=True))
-    for layer in (method.image_tower.fc, *method.recipe_tower.fcs):
-        torch.nn.init.normal_(layer.weight)
-        torch.nn.init.normal_(layer.bias)
+    for head in (method.image_head, method.recipe_head):
+        torch.nn.init.normal_(head[-1].weight)
+        torch.nn.init.normal_(head[-1].bias)
     torch.nn.init.normal_(method.recipe_tower.missing)
     return method.eval()
 
@@ -106,6 +106,18 @@ def test_one_part_alone_reads_no_other(part: str, features: Features) -> None:
     assert torch.allclose(before, after, atol=1e-6)
     changed = {"words": torch.where(others[..., None], batch.words, batch.words.flip(-1))}
     assert not torch.allclose(before, method.embed_recipe(replace(batch, **changed)), atol=1e-3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("text", TEXTS)
+def test_learned_words_leave_shares_that_add_up(text: str, toy_features: Path) -> None:
+    features = Features.open(toy_features)
+    method = started(features, text=text, word_width=4)
+    batch = features.batch(features.rows(complete=True)[:5], method.uses, raw=method.raw)
+    embedding = method.embed_recipe(batch)
+    assert torch.allclose(method.embed_words(batch).sum(1), embedding, atol=2e-3)
+    method.whole.learned.embedding.weight.zero_()
+    assert not torch.allclose(embedding, method.embed_recipe(batch), atol=1e-3)
 
 
 @torch.no_grad()

@@ -96,7 +96,8 @@ def pair_batch(embedder: Embedder, image: Image.Image, recipe: Recipe) -> Batch:
     photo = encode_photos([[image]], embedder.image_encoder, grid=embedder.grid)
     text = encode_recipes([recipe], embedder.text_encoder, tokens=True)
     fields = columns({**photo, **text})
-    return gather(fields.__getitem__, [recipe.id], np.arange(1), BOTH_SIDES, grid=embedder.grid)
+    batch = gather(fields.__getitem__, [recipe.id], np.arange(1), BOTH_SIDES, grid=embedder.grid)
+    return embedder.with_word_ids(batch, [recipe])
 
 
 def _members(words: Sequence[Word], batch: Batch) -> Tensor:

@@ -116,7 +116,7 @@ class Embedder:
 
     def _reader(self, recipes: Sequence[Recipe]) -> Callable[[Array], Batch]:
         """Encode the lines of recipes, where they are read, and return what makes batches of some of them."""
-        raw, words = self._raw, self.run.method.words
+        words = self.run.method.words
         stored = [use for use in self.recipe_uses if use != "word_ids"]
         encoded = encode_recipes(recipes, self.text_encoder, tokens="tokens" in stored) if stored else None
         fields = {} if encoded is None else columns(encoded)
@@ -124,11 +124,16 @@ class Embedder:
         def read(some: Array) -> Batch:
             # A recipe from outside a data set has no id in it.
             batch = gather(fields.__getitem__, [""] * len(some), some, stored, words=words)
-            if raw is None or "word_ids" not in self.recipe_uses:
-                return batch
-            return replace(batch, **raw.recipes([recipes[k] for k in some]))  # type: ignore[arg-type]
+            return self.with_word_ids(batch, [recipes[k] for k in some])
 
         return read
+
+    def with_word_ids(self, batch: Batch, recipes: Sequence[Recipe]) -> Batch:
+        """Add the ids of the recipes' words to a batch of them, where the run's method reads any."""
+        raw = self._raw
+        if raw is None or "word_ids" not in self.recipe_uses:
+            return batch
+        return replace(batch, **raw.recipes(recipes))  # type: ignore[arg-type]
 
     def stored_recipes(self, features: Features, rows: Array) -> Side:
         """Encode recipes from stored features, likewise."""

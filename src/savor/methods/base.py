@@ -13,17 +13,18 @@ from torch import Tensor, nn
 from savor.batch import Encoded
 from savor.distributed import gather_batch, gathered
 from savor.errors import MethodError, OptionError
-from savor.layers import Hubs, Standardise, given, part_vectors, projector, unit
+from savor.layers import Hubs, Standardise, WordSums, given, part_vectors, projector, unit
+from savor.pixels import NO_WORD, RawInput
 from savor.recipe import PARTS
 from savor.schedules import Margin
 from savor.training import TrainingOptions, train
+from savor.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from savor.batch import Batch
     from savor.features import Dims, Features
-    from savor.pixels import RawInput
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -283,6 +284,10 @@ class Perceptrons(Method):
         recipe_dropout: share of the recipe's.
         members: pairs of perceptrons.
         hubs: training pairs kept to correct cosines for hubs (`savor.layers.Hubs`); 0: not corrected.
+        word_width: width of learned vectors of words, of which the sum over each part's words is read beside
+            the part's vector (`savor.layers.WordSums`); 0: none are.
+        min_count: how often a word occurs in the training recipes to have one.
+        word_dropout: share of the words left out while training.
 
     Source: members, Lakshminarayanan et al., Deep ensembles (NeurIPS 2017).
     """
@@ -298,27 +303,40 @@ class Perceptrons(Method):
         recipe_dropout: float = 0.1,
         members: int = 1,
         hubs: int = 0,
+        word_width: int = 0,
+        min_count: int = 3,
+        word_dropout: float = 0.3,
     ) -> None:
         super().__init__(dims)
         if text not in TEXTS:
             raise OptionError(f"text={text!r}: choose one of {', '.join(TEXTS)}")
-        at_least(1, dim=dim, hidden=hidden, members=members)
-        at_least(0, hubs=hubs)
-        dropouts(image_dropout=image_dropout, recipe_dropout=recipe_dropout)
+        at_least(1, dim=dim, hidden=hidden, members=members, min_count=min_count)
+        at_least(0, hubs=hubs, word_width=word_width)
+        dropouts(image_dropout=image_dropout, recipe_dropout=recipe_dropout, word_dropout=word_dropout)
         self.parts = PARTS if text == "all" else (text,)
         self.members = members
         self.standardise = Standardise(dims.image)
-        texts = len(self.parts) * dims.text
+        texts = len(self.parts) * (dims.text + word_width)
         self.image_tower = _members(members, lambda: projector(dims.image, hidden, dim, image_dropout))
         self.recipe_tower = _members(members, lambda: projector(texts, hidden, dim, recipe_dropout))
         self.hubs = Hubs(members * dim, hubs) if hubs else None
         self.missing = nn.Parameter(torch.zeros(len(self.parts), dims.text))
         # Sentence vectors have unit length, entries of size 1 / sqrt(d); the photo's are standardised to 1.
         self.scale = dims.text**0.5
+        self.min_count = min_count
+        self.learned = WordSums(word_width, word_dropout) if word_width else None
+        if self.learned is not None:
+            self.raw = RawInput(None, self.learned.tokenize)
+            # Which fields are read is the choice of each instance here.
+            self.uses = (*self.uses, "word_ids")  # type: ignore[misc]
 
     def prepare(self, features: Features, rows: Array) -> None:
-        """Learn the mean and spread of the training photos' vectors."""
+        """Learn the mean and spread of the training photos' vectors, and the words of their recipes."""
         self.standardise.learn(photo_vectors(features, rows))
+        if self.learned is not None:
+            recipes = (features.recipe(int(row)) for row in rows)
+            lines = (line for recipe in recipes for part in self.parts for line in recipe.lines(part))
+            self.learned.embedding.learn(Vocabulary.of(lines, self.min_count))
 
     def embed_image(self, batch: Batch) -> Tensor:
         """Embed photos, `(b, members dim)`, unit rows."""
@@ -334,9 +352,16 @@ class Perceptrons(Method):
 
     def recipe_vectors(self, batch: Batch) -> Tensor:
         """Return the recipes' vectors before normalisation, `(b, members dim)`."""
+        return torch.as_tensor(self.recipe_tower(torch.cat(self._read(batch), -1).flatten(1)))
+
+    def _read(self, batch: Batch) -> list[Tensor]:
+        """Return the vectors of the parts `(b, parts, d_text)`, and the sums of their words, if read."""
         vectors, mask = part_vectors(batch, self.parts)
-        filled = torch.where(mask[..., None], vectors, self.missing) * self.scale
-        return torch.as_tensor(self.recipe_tower(filled.flatten(1)))
+        read = [torch.where(mask[..., None], vectors, self.missing) * self.scale]
+        if self.learned is not None:
+            sums = (self.learned(*(one.flatten(1) for one in _words(batch, part))) for part in self.parts)
+            read.append(torch.stack(list(sums), 1))
+        return read
 
     def patch_shares(self, batch: Batch) -> Tensor:
         """Return each patch's share of `image_vectors`, `(b, p, members dim)`.
@@ -353,21 +378,35 @@ class Perceptrons(Method):
     def word_shares(self, batch: Batch) -> Tensor:
         """Return each word piece's share of `recipe_vectors`, `(b, w, members dim)`.
 
-        Likewise what the perceptron makes of the recipe when the piece's state, at unit length, is all that
-        its part holds; the pieces of a part that is not read have no share.
+        Likewise what the perceptron makes of the recipe when the piece's state, at unit length, and the words
+        of its line are all that its part holds; the pieces of a part that is not read have no share.
         """
         words, spans = given(batch.words, "words"), given(batch.words_spans, "words_spans")
-        vectors, mask = part_vectors(batch, self.parts)
-        filled = torch.where(mask[..., None], vectors, self.missing)
         of_part = torch.stack([spans[..., 0] == PARTS.index(part) for part in self.parts], -1)
+        _, mask = part_vectors(batch, self.parts)
         inside = given(batch.words_mask, "words_mask") & (of_part & mask[:, None]).any(-1)
         row, piece = inside.nonzero(as_tuple=True)
-        own = torch.where(of_part[row, piece][..., None], unit(words[row, piece])[:, None], filled[row])
-        alone = torch.as_tensor(self.recipe_tower((own * self.scale).flatten(1)))
-        shares = alone.new_zeros(*inside.shape, alone.shape[1])
-        shares[row, piece] = alone
+        own, others = of_part[row, piece][..., None], [read[row] for read in self._read(batch)]
+        alone = [unit(words[row, piece]) * self.scale]
+        if self.learned is not None:
+            alone.append(self._words_of_lines(batch, row, spans[row, piece]))
+        kept = [torch.where(own, one[:, None], other) for one, other in zip(alone, others, strict=True)]
+        made = torch.as_tensor(self.recipe_tower(torch.cat(kept, -1).flatten(1)))
+        shares = made.new_zeros(*inside.shape, made.shape[1])
+        shares[row, piece] = made
         shares = shares / inside.sum(1).clamp(min=1)[:, None, None]
         return shares + even(self.recipe_vectors(batch) - shares.sum(1), inside)
+
+    def _words_of_lines(self, batch: Batch, row: Tensor, spans: Tensor) -> Tensor:
+        """Return the sums of the words of the lines that n pieces stand in, `(n,), (n, 4) -> (n, width)`."""
+        assert self.learned is not None
+        found = self.learned.embedding.weight.new_zeros(len(row), self.learned.embedding.weight.shape[1])
+        for part in self.parts:
+            here = spans[:, 0] == PARTS.index(part)
+            ids, mask = _words(batch, part)
+            line = row[here], spans[here, 1]
+            found[here] = self.learned(ids[line], mask[line])
+        return found
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Yield the loss of both towers."""
@@ -381,6 +420,16 @@ class Perceptrons(Method):
     def member_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
         """Return the loss of one member's embeddings, `(b, dim)` each, unit rows."""
         raise NotImplementedError
+
+
+def _words(batch: Batch, part: str) -> tuple[Tensor, Tensor]:
+    """Return the word ids of a part's lines and which there are, `(b, n, t)` both; a title is one line."""
+    if getattr(batch, part) is None:  # a part that the whole batch lacks
+        ids = torch.full((len(batch), 1, 1), NO_WORD)
+        return ids, ids >= 0
+    ids, mask = given(getattr(batch, f"{part}_ids"), "word ids"), getattr(batch, f"{part}_mask")
+    ids, mask = (ids[:, None], mask[:, None]) if part == "title" else (ids, mask)
+    return ids, (ids >= 0) & mask[..., None]
 
 
 class SideBySide(nn.ModuleList):

@@ -137,8 +137,9 @@ class FineTuned(Method):
         options = {"dim": dim, "margin": margin, "mining": mining, "temperature": temperature}
         chosen = {name: value for name, value in options.items() if value}
         # There is one pair of encoders, so one member on top of it.
-        joined = {"perceptrons": "added"} if head == "two_stream" else {}
-        self.head = HEADS[head].build(dims, {**chosen, **joined, "members": 1, "hubs": 0})
+        joined = {"perceptrons": "added", "word_width": 0, "recipe_dropout": 0.3}
+        own = joined if head == "two_stream" else {}
+        self.head = HEADS[head].build(dims, {**chosen, **own, "members": 1, "hubs": 0})
         dim = _width(self.head)
         self.classifier = nn.Linear(dim, dims.categories)
         self.ingredient_classifier = nn.Linear(dim, ingredients) if ingredients else None

@@ -370,9 +370,7 @@ def _head(inputs: int, hidden: int, dim: int, dropout: float, published: bool) -
     """Make a head, `(b, inputs) -> (b, dim)`: one layer and tanh as published, else a perceptron."""
     if published:
         return nn.Sequential(nn.Linear(inputs, dim), nn.Tanh())
-    if hidden:
-        return projector(inputs, hidden, dim, dropout)
-    return nn.Sequential(nn.Dropout(dropout), nn.Linear(inputs, dim))
+    return projector(inputs, hidden, dim, dropout)
 
 
 def _numbered(mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,30 +8,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from savor.calibration import Balance
 from savor.errors import OptionError
 from savor.layers import CrossDecoder, given, masked_mean
 from savor.losses import hard_negatives, listwise
-from savor.methods.base import Encoded, at_least
+from savor.methods.base import Encoded, at_least, dropouts
 from savor.methods.two_stream import TwoStream
 from savor.training import TrainingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from savor.batch import Batch
-    from savor.features import Dims
+    import numpy as np
+
+    from savor.batch import Array, Batch
+    from savor.features import Dims, Features
 
 
 class PatchDecoder(TwoStream):
     """Model 2 of the student report: patches as queries over the words of a candidate recipe.
 
     The first stage is Model 1 (`two_stream`), trained along; the decoder D orders its best again. With the
-    towers' states V of a photo and R of a recipe, their cosine s, and mean(.) over the patches, a pair scores
+    towers' states V of a photo and R of a recipe, their cosine s, and mean(.) over the patches,
 
-        `f = a s + u' mean(D(V, R))`, `L = L_triplet + mean of -log softmax(f)` of the own item
+        `m = u' mean(D(V, R))`, `L = L_triplet + w (mean of -log softmax(m) of the own item)`
 
-    against negatives drawn hard from the batch by s, for both directions; u starts at zero, so the decoder
-    learns only what the cosine leaves open.
+    against negatives drawn hard from the batch by s, for both directions. At test a pair scores `a s + b m`,
+    a and b from training pairs that nothing else learns from (`savor.calibration.Balance`).
 
     `faithful=True` is the report's own: `f = cos(W mean(D(patches, words)), t)`, t the mean of the
     recipe's words, trained with `1 - f` on matching pairs alone. Nothing there speaks against copying the
@@ -45,9 +48,12 @@ class PatchDecoder(TwoStream):
         decoder_heads: attention heads of each of them.
         anchors: photos, and as many recipes, of a batch whose pairs the decoder learns from.
         negatives: negatives of each anchor.
-        pair_weight: weight of the decoder's loss.
+        pair_weight: w.
+        calibration: share of the training pairs kept back for a and b, at most 256; 0: none, a and b stay at
+            1 / temperature and 1. With `faithful` 0.
         dim: width of the shared space of the towers; this and what follows as in `TwoStream`.
         perceptrons: those of MLP + triplet stand `beside` the streams, are `added`, or there are `none`.
+        hidden: width of the hidden layers of f and g; 0: they are linear, as in the report.
         width: width of the towers' encoders.
         layers: of each encoder.
         heads: attention heads of each of them.
@@ -58,9 +64,13 @@ class PatchDecoder(TwoStream):
         mining: `mean`, `sum`, `active`, `hardest`, `semi_hard` or `soft`.
         temperature: of `soft` mining, in cosine; also of the draw of hard negatives.
         dropout: inside encoders and decoder.
-        image_dropout: share of the patches' inputs dropped.
-        recipe_dropout: share of the words' inputs dropped.
+        image_dropout: share of the patches' inputs and of f's dropped.
+        recipe_dropout: share of the words' inputs and of g's dropped.
         words: word pieces read of a recipe; of a longer one an even subset, while training a random one.
+        word_width: width of learned vectors of words, of which the perceptrons read the sum over each part's;
+            with `faithful` 0: they read none.
+        min_count: how often a word occurs in the training recipes to have one.
+        word_dropout: share of these words left out while training.
         members: pairs of perceptrons; with `faithful` one.
         hubs: training pairs kept to correct the first stage for hubs; with `faithful` 0.
 
@@ -72,7 +82,7 @@ class PatchDecoder(TwoStream):
 
     paper: ClassVar[str] = "student report 2022, Model 2"
     loss: ClassVar[str] = "triplets mined softly; listwise over drawn negatives"
-    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=12, batch_size=1024, min_batches=8)
+    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=12, batch_size=512, min_batches=8)
     reranks = 50
 
     def __init__(
@@ -86,8 +96,10 @@ class PatchDecoder(TwoStream):
         anchors: int = 128,
         negatives: int = 4,
         pair_weight: float = 0.1,
+        calibration: float = 0.03,
         dim: int = 1024,
         perceptrons: str = "beside",
+        hidden: int = 2048,
         width: int = 256,
         layers: int = 1,
         heads: int = 4,
@@ -99,8 +111,11 @@ class PatchDecoder(TwoStream):
         temperature: float = 0.05,
         dropout: float = 0.0,
         image_dropout: float = 0.5,
-        recipe_dropout: float = 0.3,
+        recipe_dropout: float = 0.1,
         words: int = 64,
+        word_width: int = 256,
+        min_count: int = 3,
+        word_dropout: float = 0.3,
         members: int = 4,
         hubs: int = 2048,
     ) -> None:
@@ -108,6 +123,7 @@ class PatchDecoder(TwoStream):
             dims,
             dim=dim,
             perceptrons=perceptrons,
+            hidden=hidden,
             width=width,
             layers=layers,
             heads=heads,
@@ -121,12 +137,16 @@ class PatchDecoder(TwoStream):
             image_dropout=image_dropout,
             recipe_dropout=recipe_dropout,
             words=words,
+            word_width=0 if faithful else word_width,
+            min_count=min_count,
+            word_dropout=word_dropout,
             members=1 if faithful else members,
             hubs=0 if faithful else hubs,
         )
         at_least(1, decoder_width=decoder_width, decoder_layers=decoder_layers, decoder_heads=decoder_heads)
         at_least(1, anchors=anchors, negatives=negatives)
         at_least(0, pair_weight=pair_weight)
+        dropouts(calibration=calibration)
         if decoder_width % decoder_heads:
             raise OptionError(
                 f"decoder_width={decoder_width}: must be a multiple of decoder_heads={decoder_heads}"
@@ -141,9 +161,19 @@ class PatchDecoder(TwoStream):
         self.memory = nn.Linear(dims.text if faithful else width, decoder_width)
         self.decoder = CrossDecoder(decoder_width, decoder_heads, decoder_layers, dropout)
         self.head = nn.Linear(decoder_width, dims.text if faithful else 1, bias=faithful)
+        self.balance = Balance(0.0 if faithful else calibration, 1 / temperature, self.reranks)
         if not faithful:
-            nn.init.zeros_(self.head.weight)
-            self.scale = nn.Parameter(torch.tensor(1 / temperature))
+            nn.init.zeros_(self.head.weight)  # before training the first stage decides
+
+    def look_at(self, features: Features, rows: Array) -> None:
+        """Keep some of the training rows back."""
+        self.balance.keep_back(rows)
+
+    def batches(
+        self, features: Features, rows: Array, rng: np.random.Generator, count: int
+    ) -> Sequence[Array]:
+        """Divide the training rows that are not kept back into batches."""
+        return super().batches(features, self.balance.learned_from(rows), rng, count)
 
     def encode_images(self, batch: Batch) -> Encoded:
         """Encode photos: vectors of the first stage, and the states the decoder's queries come from."""
@@ -170,15 +200,47 @@ class PatchDecoder(TwoStream):
 
     def pair_scores(self, images: Encoded, recipes: Encoded) -> Tensor:
         """Score n pairs, row by row, `(n,)`."""
+        if self.faithful:
+            return self.matching(images, recipes)
+        cosines = self._cosines((images.vectors * recipes.vectors).sum(-1), images.vectors.shape[1])
+        return torch.as_tensor(self.balance(cosines, self.matching(images, recipes)))
+
+    def matching(self, images: Encoded, recipes: Encoded) -> Tensor:
+        """Return what the decoder alone says of n pairs, row by row, `(n,)`."""
         queries, words = given(images.states, "patches"), given(recipes.states, "words")
         mask = given(recipes.mask, "words_mask")
         answer = self.head(self.decoder(queries, self._memory(words), mask).mean(1))
         if self.faithful:
             return F.cosine_similarity(answer, masked_mean(words, mask), dim=-1)
-        cosines = (images.vectors * recipes.vectors).sum(-1).detach()
-        if self.hubs is not None:
-            cosines = self.hubs.unscaled(cosines, images.vectors.shape[1])
-        return torch.as_tensor(self.scale * cosines + answer[:, 0])
+        return torch.as_tensor(answer[:, 0])
+
+    def _cosines(self, products: Tensor, width: int) -> Tensor:
+        """Return the cosines behind products of the first stage's vectors, corrected for hubs or not."""
+        return products if self.hubs is None else self.hubs.unscaled(products, width)
+
+    @torch.no_grad()
+    def end_epoch(self, features: Features, rows: Array) -> None:
+        """Correct for hubs, then weigh cosine and decoder against each other on the rows kept back."""
+        super().end_epoch(features, rows)
+        held_out = self.balance.held_out
+        if len(held_out) < 2:
+            return
+        training = self.training
+        self.eval()
+        batch = features.batch(held_out, self.uses, words=self.words, raw=self.raw)
+        batch = batch.to(self.head.weight.device)
+        images, recipes = self.encode_images(batch), self.encode_recipes(batch)
+        scores = images.vectors @ recipes.vectors.T
+        self.balance.fit(
+            scores,
+            self._cosines(scores, images.vectors.shape[1]),
+            lambda photos, others: self.matching(images.rows(photos), recipes.rows(others)),
+        )
+        self.train(training)
+
+    def logged(self) -> dict[str, float]:
+        """Return the margin, and a and b where they are fitted."""
+        return {**super().logged(), **self.balance.logged()}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Yield the first stage's triplet loss plus the decoder's."""
@@ -188,7 +250,7 @@ class PatchDecoder(TwoStream):
         yield "towers", loss + self.pair_weight * decoder(images, recipes)
 
     def _faithful_loss(self, images: Encoded, recipes: Encoded) -> Tensor:
-        return (1 - self.pair_scores(images, recipes)).mean()
+        return (1 - self.matching(images, recipes)).mean()
 
     def _matching_loss(self, images: Encoded, recipes: Encoded) -> Tensor:
         """Return the listwise loss of some anchors of both directions against hard negatives."""
@@ -197,7 +259,7 @@ class PatchDecoder(TwoStream):
         to_recipes = torch.cat([some[:, None], self._draw(cosines)[some]], 1)
         to_images = torch.cat([some[:, None], self._draw(cosines.T)[some]], 1)
         anchors = some[:, None].expand_as(to_recipes).flatten()
-        scores = self.pair_scores(
+        scores = self.matching(
             images.rows(torch.cat([anchors, to_images.flatten()])),
             recipes.rows(torch.cat([to_recipes.flatten(), anchors])),
         ).view(2, *to_recipes.shape)

@@ -26,7 +26,7 @@ class TripletMLP(Perceptrons):
     a recipe lacks is a learned vector, so that recipes of which only the title is known take part.
 
     Beyond the report: several members, and a correction for hubs (`savor.methods.base.Perceptrons`);
-    `members=1 hubs=0` is without.
+    `members=1 hubs=0` is without. `word_width=256` reads learned words, too.
 
     Args:
         dims: widths of the features.
@@ -43,6 +43,10 @@ class TripletMLP(Perceptrons):
         recipe_dropout: share of the recipe's.
         members: pairs of perceptrons, each trained for itself; a cosine is the mean of theirs.
         hubs: training pairs kept to correct cosines for hubs (`savor.layers.Hubs`); 0: not corrected.
+        word_width: width of learned vectors of words, of which the sum over each part's words is read beside
+            the part's vector (`savor.layers.WordSums`); 0: none are.
+        min_count: how often a word occurs in the training recipes to have one.
+        word_dropout: share of the words left out while training.
 
     Example:
         >>> from savor.features import Dims
@@ -72,6 +76,9 @@ class TripletMLP(Perceptrons):
         recipe_dropout: float = 0.1,
         members: int = 4,
         hubs: int = 2048,
+        word_width: int = 0,
+        min_count: int = 3,
+        word_dropout: float = 0.3,
     ) -> None:
         super().__init__(
             dims,
@@ -82,6 +89,9 @@ class TripletMLP(Perceptrons):
             recipe_dropout=recipe_dropout,
             members=members,
             hubs=hubs,
+            word_width=word_width,
+            min_count=min_count,
+            word_dropout=word_dropout,
         )
         check_mining(mining)
         above_zero(temperature=temperature)

@@ -8,7 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from savor.errors import OptionError
-from savor.layers import AttentionPool, Hubs, Standardise, given, packed, rearranged, self_attention
+from savor.layers import (
+    AttentionPool,
+    Hubs,
+    Standardise,
+    given,
+    packed,
+    projector,
+    self_attention,
+)
 from savor.losses import check_mining, triplet
 from savor.methods.base import (
     TEXTS,
@@ -41,26 +49,28 @@ class TwoStream(Method):
 
     With states h of a photo's patches and of a recipe's word pieces, each from an encoder of its own,
 
-        `v = normalise(sum_p a_p W h_p + b)`, `r = normalise(sum over parts t, w in t of a_w W_t h_w + c_t)`
+        `v = normalise(f(sum_p a_p h_p, x))`, `r = normalise(g(for each part t: sum over w in t of a_w h_w))`
 
-    where the weights a come from a learned query and sum to 1 over the patches and over each part. The
-    parts' pooled features are concatenated before the fully connected layer (so each has its own `W_t`); a
-    part that a recipe lacks is a learned vector. Lines are encoded one by one, so that no recipe is cut at
-    the text encoder's limit.
+    where the weights a come from a learned query and sum to 1 over the patches and over each part, x is the
+    vector of the whole photo, and f and g are perceptrons with one hidden layer (`hidden=0`: none, as in the
+    report). The parts' pooled features are concatenated; a part that a recipe lacks is a learned vector.
+    Lines are encoded one by one, so that no recipe is cut at the text encoder's limit.
 
-    Beside them stand the members of MLP + triplet (`savor.methods.triplet_mlp`), which read the whole photo
-    and the part vectors. An embedding is all of theirs and the streams' side by side, so that a cosine is the
-    mean of theirs, and each has a loss of its own (`savor.methods.base.Perceptrons`): the streams are one
-    more member, of another kind. `perceptrons=none` is the report's model, the streams alone.
+    Beside them stand the members of MLP + triplet (`savor.methods.triplet_mlp`), which read the whole photo,
+    the part vectors and, here, learned words (`word_width`). An embedding is all of theirs and the streams'
+    side by side, so that a cosine is the mean of theirs, and each has a loss of its own
+    (`savor.methods.base.Perceptrons`): the streams are one more member, of another kind. `perceptrons=none`
+    is the report's model, the streams alone.
 
-    `perceptrons=added` adds what each member makes of the pair to the streams' sums before normalisation;
-    `W` and `W_t`, of which each member has its own, start at zero. So the streams learn what patches and
-    words add to their means, and the members hang together by their encoders.
+    `perceptrons=added` adds what each member makes of the pair to the streams' vectors before normalisation;
+    f and g are then linear maps, without x, which start at zero. So the streams learn what patches and words
+    add to their means, and the members hang together by their encoders.
 
     Args:
         dims: widths of the features.
         dim: width of the shared space.
         perceptrons: those of MLP + triplet stand `beside` the streams, are `added`, or there are `none`.
+        hidden: width of the hidden layers of f and g; 0: they are linear, as in the report.
         width: width of the encoders.
         layers: of each encoder.
         heads: attention heads of each layer.
@@ -72,9 +82,13 @@ class TwoStream(Method):
         mining: `mean`, `sum`, `active`, `hardest`, `semi_hard` or `soft`.
         temperature: of `soft` mining, in cosine.
         dropout: inside the encoders.
-        image_dropout: share of the patches' inputs dropped.
-        recipe_dropout: share of the words' inputs dropped.
+        image_dropout: share of the patches' inputs and of f's dropped.
+        recipe_dropout: share of the words' inputs and of g's dropped.
         words: word pieces read of a recipe; of a longer one an even subset, while training a random one.
+        word_width: width of learned vectors of words, of which the perceptrons read the sum over each part's
+            (`savor.layers.WordSums`); 0: they read none.
+        min_count: how often a word occurs in the training recipes to have one.
+        word_dropout: share of these words left out while training.
         members: pairs of perceptrons.
         hubs: training pairs kept to correct cosines for hubs (`savor.layers.Hubs`); 0: not corrected.
 
@@ -87,7 +101,7 @@ class TwoStream(Method):
     paper: ClassVar[str] = "student report 2022, Model 1"
     loss: ClassVar[str] = "triplets, mined softly"
     uses: ClassVar[tuple[str, ...]] = ("image", "patches", "lines", "tokens")
-    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=12, batch_size=1024, min_batches=8)
+    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=12, batch_size=512, min_batches=8)
 
     image_tower: PhotoStream
     recipe_tower: TextStream
@@ -98,6 +112,7 @@ class TwoStream(Method):
         *,
         dim: int = 1024,
         perceptrons: str = "beside",
+        hidden: int = 2048,
         width: int = 256,
         layers: int = 1,
         heads: int = 4,
@@ -110,8 +125,11 @@ class TwoStream(Method):
         temperature: float = 0.05,
         dropout: float = 0.0,
         image_dropout: float = 0.5,
-        recipe_dropout: float = 0.3,
+        recipe_dropout: float = 0.1,
         words: int = 64,
+        word_width: int = 256,
+        min_count: int = 3,
+        word_dropout: float = 0.3,
         members: int = 4,
         hubs: int = 2048,
     ) -> None:
@@ -122,7 +140,7 @@ class TwoStream(Method):
         check_mining(mining)
         above_zero(temperature=temperature)
         at_least(1, dim=dim, width=width, layers=layers, heads=heads, words=words, members=members)
-        at_least(0, hubs=hubs)
+        at_least(0, hubs=hubs, hidden=hidden)
         dropouts(dropout=dropout, image_dropout=image_dropout, recipe_dropout=recipe_dropout)
         if width % heads:
             raise OptionError(f"width={width}: must be a multiple of heads={heads}")
@@ -134,17 +152,32 @@ class TwoStream(Method):
         self.members = {"beside": members + 1, "added": members, "none": 1}[perceptrons]
         self.whole: Perceptrons | None = None
         if perceptrons != "none":
-            self.whole = Perceptrons(dims, dim=dim, text=text, members=members)
+            self.whole = Perceptrons(
+                dims,
+                dim=dim,
+                text=text,
+                members=members,
+                word_width=word_width,
+                min_count=min_count,
+                word_dropout=word_dropout,
+            )
+            self.raw = self.whole.raw
+            if self.raw is not None:
+                # Which fields are read is the choice of each instance here.
+                self.uses = (*self.uses, "word_ids")  # type: ignore[misc]
         self.hubs = Hubs(self.members * dim, hubs) if hubs else None
-        dim *= self.members if self.added else 1
-        self.image_tower = PhotoStream(dims.image, dim, width, heads, layers, dropout, image_dropout)
-        self.recipe_tower = TextStream(
-            dims.text, dim, width, heads, layers, dropout, recipe_dropout, self.parts
-        )
+        self.image_tower = PhotoStream(dims.image, width, heads, layers, dropout, image_dropout)
+        self.recipe_tower = TextStream(dims.text, width, heads, layers, dropout, recipe_dropout, self.parts)
+        texts = len(self.parts) * width
         if self.added:
-            for layer in (self.image_tower.fc, *self.recipe_tower.fcs):
-                for parameter in layer.parameters():
+            self.image_head = projector(width, 0, self.members * dim, image_dropout)
+            self.recipe_head = projector(texts, 0, self.members * dim, 0.0)
+            for head in (self.image_head, self.recipe_head):
+                for parameter in head.parameters():
                     nn.init.zeros_(parameter)
+        else:
+            self.image_head = projector(width + dims.image, hidden, dim, image_dropout)
+            self.recipe_head = projector(texts, hidden, dim, recipe_dropout)
 
     def prepare(self, features: Features, rows: Array) -> None:
         """Learn the mean and spread of the training photos' vectors."""
@@ -162,15 +195,25 @@ class TwoStream(Method):
 
     def image_vectors(self, batch: Batch, states: Tensor, weights: Tensor) -> Tensor:
         """Pool the states of the patches, `(b, p, width)` and `(b, p)`, to unit rows `(b, members dim)`."""
-        vectors = self.image_tower.embed(states, weights)
+        streams = self._photos(batch, states, weights)
         whole = None if self.whole is None else self.whole.image_vectors(batch)
-        return unit_by_member(self._joined(vectors, whole), self.members)
+        return unit_by_member(self._joined(streams, whole), self.members)
 
     def recipe_vectors(self, batch: Batch, states: Tensor, weights: Tensor) -> Tensor:
         """Pool the words' states, `(b, w, width)` and `(b, w)`, to unit rows `(b, members dim)`."""
-        vectors = self.recipe_tower.embed(batch, states, weights)
+        streams = self.recipe_head(self.recipe_tower.pooled(batch, states, weights).flatten(1))
         whole = None if self.whole is None else self.whole.recipe_vectors(batch)
-        return unit_by_member(self._joined(vectors, whole), self.members)
+        return unit_by_member(self._joined(streams, whole), self.members)
+
+    def _photos(self, batch: Batch, states: Tensor, weights: Tensor) -> Tensor:
+        """Return what f makes of photos, `(b, dim)`."""
+        return self._photo_head((weights[..., None] * states).sum(1), given(batch.image, "image"))
+
+    def _photo_head(self, pooled: Tensor, whole: Tensor) -> Tensor:
+        """Map pooled states `(n, width)` and vectors of whole photos `(n, d_image)` to `(n, dim)`."""
+        if not self.added:
+            pooled = torch.cat([pooled, self.image_tower.standardise(whole)], 1)
+        return torch.as_tensor(self.image_head(pooled))
 
     def _joined(self, streams: Tensor, whole: Tensor | None) -> Tensor:
         """Join what the streams and the perceptrons make of the same things, before normalisation."""
@@ -193,12 +236,13 @@ class TwoStream(Method):
     def embed_patches(self, batch: Batch) -> Tensor:
         """Return each patch's share of the photo's embedding, `(b, p, members dim)`.
 
-        Its pooled state, and its share of what the perceptrons make of the photo (`patch_shares`).
+        Its weight times what f makes of the patch alone, and its share of what the perceptrons make of the
+        photo (`patch_shares`); what is then left of f of the photo is shared out evenly.
         """
         states, weights = self.image_tower(batch)
-        shares = torch.as_tensor(weights[..., None] * self.image_tower.fc(states))
-        total = self.image_tower.embed(states, weights)
-        shares = shares + even(total - shares.sum(1), torch.ones_like(weights, dtype=torch.bool))
+        total, patches = self._photos(batch, states, weights), given(batch.patches, "patches")
+        alone = self._photo_head(states.flatten(0, 1), patches.flatten(0, 1)).view(*weights.shape, -1)
+        shares = _completed(weights[..., None] * alone, total, torch.ones_like(weights, dtype=torch.bool))
         if self.whole is not None:
             shares = self._joined(shares, self.whole.patch_shares(batch))
             total = self._joined(total, self.whole.image_vectors(batch))
@@ -207,13 +251,19 @@ class TwoStream(Method):
     def embed_words(self, batch: Batch) -> Tensor:
         """Return each word piece's share of the recipe's embedding, `(b, w, members dim)`.
 
-        Its pooled state, and its share of what the perceptrons make of the recipe (`word_shares`); what
-        missing parts add is shared out evenly.
+        Its weight times what g makes of the recipe when the piece is all that its part holds, and its share
+        of what the perceptrons make of the recipe (`word_shares`); what is then left of g of the recipe is
+        shared out evenly.
         """
         states, weights = self.recipe_tower(batch)
-        shares = self.recipe_tower.shares(batch, states, weights)
-        total = self.recipe_tower.embed(batch, states, weights)
-        shares = shares + even(total - shares.sum(1), weights > 0)
+        pooled, inside = self.recipe_tower.pooled(batch, states, weights), weights > 0
+        total = self.recipe_head(pooled.flatten(1))
+        row, piece = inside.nonzero(as_tuple=True)
+        alone = pooled[row]
+        alone[torch.arange(len(row)), self.recipe_tower.part_of(batch)[row, piece]] = states[row, piece]
+        shares = total.new_zeros(*weights.shape, total.shape[1])
+        shares[row, piece] = weights[row, piece, None] * self.recipe_head(alone.flatten(1))
+        shares = _completed(shares / weights.sum(1).clamp(min=1)[:, None, None], total, inside)
         if self.whole is not None:
             shares = self._joined(shares, self.whole.word_shares(batch))
             total = self._joined(total, self.whole.recipe_vectors(batch))
@@ -231,9 +281,7 @@ class PhotoStream(nn.Module):
     A patch enters as its own vector, that of the whole photo and its place on the grid.
     """
 
-    def __init__(
-        self, inputs: int, dim: int, width: int, heads: int, layers: int, dropout: float, drop: float
-    ) -> None:
+    def __init__(self, inputs: int, width: int, heads: int, layers: int, dropout: float, drop: float) -> None:
         super().__init__()
         self.standardise = Standardise(inputs)
         self.drop = nn.Dropout(drop)
@@ -241,8 +289,6 @@ class PhotoStream(nn.Module):
         self.place = nn.Linear(4, width)
         self.encoder = self_attention(width, heads, layers, dropout)
         self.pool = AttentionPool(width)
-        self.fc = nn.Linear(width, dim)
-        self.pooled_drop = nn.Dropout(drop)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Encode the patches of a batch."""
@@ -258,10 +304,6 @@ class PhotoStream(nn.Module):
         everywhere = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
         return states, self.pool(states, everywhere)
 
-    def embed(self, states: Tensor, weights: Tensor) -> Tensor:
-        """Pool states and map them into the shared space, `(b, dim)`."""
-        return torch.as_tensor(self.fc(self.pooled_drop((weights[..., None] * states).sum(1))))
-
 
 class TextStream(nn.Module):
     """Word pieces through a self-attention encoder: states `(b, w, width)` and pooling weights `(b, w)`.
@@ -273,7 +315,6 @@ class TextStream(nn.Module):
     def __init__(
         self,
         inputs: int,
-        dim: int,
         width: int,
         heads: int,
         layers: int,
@@ -289,19 +330,20 @@ class TextStream(nn.Module):
         self.part = nn.Embedding(len(PARTS), width)
         self.encoder = self_attention(width, heads, layers, dropout)
         self.pools = nn.ModuleList(AttentionPool(width) for _ in parts)
-        self.fcs = nn.ModuleList(nn.Linear(width, dim) for _ in parts)
-        self.missing = nn.Parameter(torch.zeros(len(parts), dim))
+        self.missing = nn.Parameter(torch.zeros(len(parts), width))
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Encode the word pieces of a batch."""
         words, spans = given(batch.words, "words"), given(batch.words_spans, "words_spans")
         own = [self._inside(batch, part) for part in self.parts]
         mask = torch.stack(own).any(0)
-        entered = (
-            self.word(self.drop(self.norm(torch.where(mask[..., None], words, 0))))
-            + self._own_line(batch, spans)
-            + self.part(spans[..., 0])
+        inside = spans[mask]
+        pieces = (
+            self.word(self.drop(self.norm(words[mask])))
+            + self._lines(batch)[self._own_line(batch, mask.nonzero()[:, 0], inside)]
+            + self.part(inside[:, 0])
         )
+        entered = pieces.new_zeros(*mask.shape, pieces.shape[1]).index_put((mask,), pieces)
         states = packed(lambda some, padding: self.encoder(some, src_key_padding_mask=padding), entered, mask)
         weights = sum(pool(states, inside) for pool, inside in zip(self.pools, own, strict=True))
         return states, torch.as_tensor(weights)
@@ -313,36 +355,49 @@ class TextStream(nn.Module):
             return torch.zeros_like(mask)
         return mask & (spans[..., 0] == PARTS.index(part))
 
-    def _own_line(self, batch: Batch, spans: Tensor) -> Tensor:
-        """Return the projected vector of each word piece's line, `(b, w, width)`."""
-        lines, first, start = [], [], 0
-        for part in PARTS:
-            values, mask = getattr(batch, part), getattr(batch, f"{part}_mask")
-            first.append(start)
-            if values is not None:
-                values, mask = (values[:, None], mask[:, None]) if part == "title" else (values, mask)
-                lines.append(torch.where(mask[..., None], values, 0))
-                start += values.shape[1]
-        projected = self.line(self.drop(torch.cat(lines, 1) * self.scale))
-        offsets = torch.tensor(first, device=spans.device)[spans[..., 0]]
-        # Words of a part that the batch comes without have no line here; they are masked.
-        return rearranged(projected, (offsets + spans[..., 1]).clamp(max=start - 1))
+    def _lines(self, batch: Batch) -> Tensor:
+        """Return the projected vectors of all lines, part after part, without padding, `(lines, width)`."""
+        found = []
+        for part, mask in _line_masks(batch):
+            values = getattr(batch, part)[mask[:, 0] if part == "title" else mask]
+            found.append(values)
+        return torch.as_tensor(self.line(self.drop(torch.cat(found) * self.scale)))
 
-    def embed(self, batch: Batch, states: Tensor, weights: Tensor) -> Tensor:
-        """Pool the states of each part and map them into the shared space, `(b, dim)`."""
-        total = torch.zeros(())
-        for number, (part, fc) in enumerate(zip(self.parts, self.fcs, strict=True)):
-            inside = self._inside(batch, part)
-            pooled = torch.einsum("bw,bwd->bd", weights * inside, states)
-            total = total + torch.where(inside.any(1, keepdim=True), fc(pooled), self.missing[number])
-        return total
+    def _own_line(self, batch: Batch, row: Tensor, spans: Tensor) -> Tensor:
+        """Say where among `_lines` the line of each of n pieces is, by its row `(n,)` and span `(n, 4)`."""
+        first, numbers = [0] * len(PARTS), []
+        before = width = 0
+        for part, mask in _line_masks(batch):
+            first[PARTS.index(part)] = width
+            numbers.append((mask.flatten().cumsum(0) - 1).view_as(mask) + before)
+            before, width = before + int(mask.sum()), width + mask.shape[1]
+        offsets = torch.tensor(first, device=spans.device)[spans[:, 0]]
+        return torch.cat(numbers, 1)[row, offsets + spans[:, 1]]
 
-    def shares(self, batch: Batch, states: Tensor, weights: Tensor) -> Tensor:
-        """Return what each word piece adds to `embed`, `(b, w, dim)`."""
-        total = torch.zeros(())
-        for part, fc in zip(self.parts, self.fcs, strict=True):
-            total = total + (weights * self._inside(batch, part))[..., None] * fc(states)
-        return total
+    def pooled(self, batch: Batch, states: Tensor, weights: Tensor) -> Tensor:
+        """Pool the states of each part, `(b, parts, width)`; a part that is not there is a learned vector."""
+        inside = torch.stack([self._inside(batch, part) for part in self.parts], 1)
+        pooled = torch.einsum("bw,bpw,bwd->bpd", weights, inside.to(weights.dtype), states)
+        return torch.where(inside.any(2, keepdim=True), pooled, self.missing.to(pooled.dtype))
+
+    def part_of(self, batch: Batch) -> Tensor:
+        """Return where among the parts that are read that of each word piece is, `(b, w)`; 0 elsewhere."""
+        spans = given(batch.words_spans, "words_spans")
+        own = torch.stack([spans[..., 0] == PARTS.index(part) for part in self.parts], -1)
+        return own.to(torch.uint8).argmax(-1)
+
+
+def _completed(shares: Tensor, total: Tensor, mask: Tensor) -> Tensor:
+    """Share out evenly what shares `(b, n, d)` lack to their total `(b, d)`, over the unmasked places."""
+    return shares + even(total - shares.sum(1), mask)
+
+
+def _line_masks(batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    """Yield the parts that a batch has with the masks of their lines, `(b, lines)`; a title is one line."""
+    for part in PARTS:
+        if getattr(batch, part) is not None:
+            mask = getattr(batch, f"{part}_mask")
+            yield part, mask[:, None] if part == "title" else mask
 
 
 def places(rows: int, columns: int) -> Tensor:
