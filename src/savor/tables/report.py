@@ -117,7 +117,6 @@ _MODEL_1 = Section(
             published=both_ways((1, 0.611, 0.8498, 0.909), (1, 0.6081, 0.8489, 0.9079)),
             version=4,
         ),
-        Row("model_1_no_words", "Model 1, its perceptrons learn no words", "two_stream", {"word_width": 0}),
         Row(
             "model_1_streams",
             "Model 1, streams alone, no correction for hubs",
@@ -205,8 +204,6 @@ TABLE = Table(
                     ("triplet_mlp", "triplet_mlp_one"),
                     ("triplet_mlp_words", "triplet_mlp"),
                     ("model_1", "triplet_mlp_words"),
-                    ("model_1", "model_1_no_words"),
-                    ("model_1_no_words", "triplet_mlp"),
                     ("model_1", "model_1_streams"),
                     ("model_1", "model_1_one"),
                 ),
