@@ -23,7 +23,7 @@ from savor.layers import (
     projector,
     unit,
 )
-from savor.vocabulary import Vocabulary
+from savor.recipe import PARTS, Recipe
 
 
 def batch(**changes) -> Batch:
@@ -238,8 +238,10 @@ def test_a_hub_no_longer_comes_before_the_right_answer() -> None:
 
 def test_words_are_summed_over_the_root_of_their_number() -> None:
     torch.manual_seed(0)
-    sums = WordSums(5, dropout=0.5)
-    sums.embedding.learn(Vocabulary.of(["salt and pepper", "salt and sugar"], min_count=1))
+    sums = WordSums(["title", "ingredients"], 5, min_count=2, dropout=0.5)
+    recipe = Recipe("a", title="Salt and pepper", ingredients=["salt and sugar", "sugar, pepper"])
+    sums.learn([recipe, Recipe("b", title="A cake", instructions=["cake"])])
+    assert sums.embedding.vocabulary.words[3:-1] == ("and", "pepper", "salt", "sugar")
     table, ids = sums.embedding.weight, torch.tensor(sums.tokenize(["pepper and salt", "sugar salt salt"]))
     mask = torch.tensor([[True, True, True], [True, False, True], [False, False, False]])
     ids = torch.cat([ids, ids[:1]])
@@ -253,7 +255,7 @@ def test_words_are_summed_over_the_root_of_their_number() -> None:
 
 def test_words_are_left_out_while_training_alone() -> None:
     torch.manual_seed(0)
-    sums = WordSums(1, dropout=0.25)
+    sums = WordSums(PARTS, 1, min_count=1, dropout=0.25)
     torch.nn.init.ones_(sums.embedding.weight)
     ids = torch.zeros(2, 4000, dtype=torch.long)
     with torch.no_grad():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from savor.batch import Batch
+    from savor.recipe import Recipe
 
 
 def given(field: Tensor | None, name: str) -> Tensor:
@@ -287,14 +288,21 @@ class WordSums(nn.Module):
     So the entries of a sum have size 1 at the start. While training a share of the words is left out.
 
     Args:
+        parts: of recipes, whose words are read.
         width: of the vectors.
+        min_count: how often a word occurs in the training recipes to have one.
         dropout: share of the words left out.
     """
 
-    def __init__(self, width: int, dropout: float) -> None:
+    def __init__(self, parts: Sequence[str], width: int, min_count: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.parts, self.min_count, self.dropout = parts, min_count, dropout
         self.embedding = WordEmbedding(width)
+
+    def learn(self, recipes: Iterable[Recipe]) -> None:
+        """Take the words of the training recipes, with random vectors."""
+        lines = (line for recipe in recipes for part in self.parts for line in recipe.lines(part))
+        self.embedding.learn(Vocabulary.of(lines, self.min_count))
 
     def tokenize(self, lines: Sequence[str]) -> list[list[int]]:
         """Turn lines into word ids."""
@@ -309,6 +317,32 @@ class WordSums(nn.Module):
             ids[mask], self.embedding.weight, counts.cumsum(0) - counts, mode="sum"
         )
         return sums / counts.clamp(min=1).sqrt()[:, None]
+
+    def of_parts(self, batch: Batch) -> Tensor:
+        """Sum the words of each part, `(b, parts, width)`."""
+        return torch.stack(
+            [self(*(one.flatten(1) for one in word_ids(batch, part))) for part in self.parts], 1
+        )
+
+    def of_lines(self, batch: Batch, row: Tensor, spans: Tensor) -> Tensor:
+        """Sum the words of the lines that n word pieces stand in, `(n,), (n, 4) -> (n, width)`."""
+        sums = self.embedding.weight.new_zeros(len(row), self.embedding.weight.shape[1])
+        for part in self.parts:
+            here = spans[:, 0] == PARTS.index(part)
+            ids, mask = word_ids(batch, part)
+            line = row[here], spans[here, 1]
+            sums = sums.index_put((here,), self(ids[line], mask[line]))
+        return sums
+
+
+def word_ids(batch: Batch, part: str) -> tuple[Tensor, Tensor]:
+    """Return the word ids of a part's lines and which there are, `(b, n, t)` both; a title is one line."""
+    if getattr(batch, part) is None:  # a part that the whole batch lacks
+        nothing = torch.zeros(len(batch), 1, 1, dtype=torch.long)
+        return nothing, nothing > 0
+    ids, mask = given(getattr(batch, f"{part}_ids"), "word ids"), getattr(batch, f"{part}_mask")
+    ids, mask = (ids[:, None], mask[:, None]) if part == "title" else (ids, mask)
+    return ids, (ids >= 0) & mask[..., None]
 
 
 class SequenceEncoder(nn.Module):

@@ -116,7 +116,7 @@ def test_learned_words_leave_shares_that_add_up(text: str, toy_features: Path) -
     batch = features.batch(features.rows(complete=True)[:5], method.uses, raw=method.raw)
     embedding = method.embed_recipe(batch)
     assert torch.allclose(method.embed_words(batch).sum(1), embedding, atol=2e-3)
-    method.whole.learned.embedding.weight.zero_()
+    method.learned.embedding.weight.zero_()
     assert not torch.allclose(embedding, method.embed_recipe(batch), atol=1e-3)
 
 

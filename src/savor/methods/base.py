@@ -14,11 +14,10 @@ from savor.batch import Encoded
 from savor.distributed import gather_batch, gathered
 from savor.errors import MethodError, OptionError
 from savor.layers import Hubs, Standardise, WordSums, given, part_vectors, projector, unit
-from savor.pixels import NO_WORD, RawInput
+from savor.pixels import RawInput
 from savor.recipe import PARTS
 from savor.schedules import Margin
 from savor.training import TrainingOptions, train
-from savor.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -323,8 +322,7 @@ class Perceptrons(Method):
         self.missing = nn.Parameter(torch.zeros(len(self.parts), dims.text))
         # Sentence vectors have unit length, entries of size 1 / sqrt(d); the photo's are standardised to 1.
         self.scale = dims.text**0.5
-        self.min_count = min_count
-        self.learned = WordSums(word_width, word_dropout) if word_width else None
+        self.learned = WordSums(self.parts, word_width, min_count, word_dropout) if word_width else None
         if self.learned is not None:
             self.raw = RawInput(None, self.learned.tokenize)
             # Which fields are read is the choice of each instance here.
@@ -334,9 +332,7 @@ class Perceptrons(Method):
         """Learn the mean and spread of the training photos' vectors, and the words of their recipes."""
         self.standardise.learn(photo_vectors(features, rows))
         if self.learned is not None:
-            recipes = (features.recipe(int(row)) for row in rows)
-            lines = (line for recipe in recipes for part in self.parts for line in recipe.lines(part))
-            self.learned.embedding.learn(Vocabulary.of(lines, self.min_count))
+            self.learned.learn(features.recipe(int(row)) for row in rows)
 
     def embed_image(self, batch: Batch) -> Tensor:
         """Embed photos, `(b, members dim)`, unit rows."""
@@ -359,8 +355,7 @@ class Perceptrons(Method):
         vectors, mask = part_vectors(batch, self.parts)
         read = [torch.where(mask[..., None], vectors, self.missing) * self.scale]
         if self.learned is not None:
-            sums = (self.learned(*(one.flatten(1) for one in _words(batch, part))) for part in self.parts)
-            read.append(torch.stack(list(sums), 1))
+            read.append(self.learned.of_parts(batch))
         return read
 
     def patch_shares(self, batch: Batch) -> Tensor:
@@ -389,24 +384,13 @@ class Perceptrons(Method):
         own, others = of_part[row, piece][..., None], [read[row] for read in self._read(batch)]
         alone = [unit(words[row, piece]) * self.scale]
         if self.learned is not None:
-            alone.append(self._words_of_lines(batch, row, spans[row, piece]))
+            alone.append(self.learned.of_lines(batch, row, spans[row, piece]))
         kept = [torch.where(own, one[:, None], other) for one, other in zip(alone, others, strict=True)]
         made = torch.as_tensor(self.recipe_tower(torch.cat(kept, -1).flatten(1)))
         shares = made.new_zeros(*inside.shape, made.shape[1])
         shares[row, piece] = made
         shares = shares / inside.sum(1).clamp(min=1)[:, None, None]
         return shares + even(self.recipe_vectors(batch) - shares.sum(1), inside)
-
-    def _words_of_lines(self, batch: Batch, row: Tensor, spans: Tensor) -> Tensor:
-        """Return the sums of the words of the lines that n pieces stand in, `(n,), (n, 4) -> (n, width)`."""
-        assert self.learned is not None
-        found = self.learned.embedding.weight.new_zeros(len(row), self.learned.embedding.weight.shape[1])
-        for part in self.parts:
-            here = spans[:, 0] == PARTS.index(part)
-            ids, mask = _words(batch, part)
-            line = row[here], spans[here, 1]
-            found[here] = self.learned(ids[line], mask[line])
-        return found
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Yield the loss of both towers."""
@@ -420,16 +404,6 @@ class Perceptrons(Method):
     def member_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
         """Return the loss of one member's embeddings, `(b, dim)` each, unit rows."""
         raise NotImplementedError
-
-
-def _words(batch: Batch, part: str) -> tuple[Tensor, Tensor]:
-    """Return the word ids of a part's lines and which there are, `(b, n, t)` both; a title is one line."""
-    if getattr(batch, part) is None:  # a part that the whole batch lacks
-        ids = torch.full((len(batch), 1, 1), NO_WORD)
-        return ids, ids >= 0
-    ids, mask = given(getattr(batch, f"{part}_ids"), "word ids"), getattr(batch, f"{part}_mask")
-    ids, mask = (ids[:, None], mask[:, None]) if part == "title" else (ids, mask)
-    return ids, (ids >= 0) & mask[..., None]
 
 
 class SideBySide(nn.ModuleList):

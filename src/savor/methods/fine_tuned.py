@@ -137,7 +137,7 @@ class FineTuned(Method):
         options = {"dim": dim, "margin": margin, "mining": mining, "temperature": temperature}
         chosen = {name: value for name, value in options.items() if value}
         # There is one pair of encoders, so one member on top of it.
-        joined = {"perceptrons": "added", "word_width": 0, "recipe_dropout": 0.3}
+        joined = {"perceptrons": "added", "recipe_dropout": 0.3}
         own = joined if head == "two_stream" else {}
         self.head = HEADS[head].build(dims, {**chosen, **own, "members": 1, "hubs": 0})
         dim = _width(self.head)

@@ -53,7 +53,7 @@ class PatchDecoder(TwoStream):
             1 / temperature and 1. With `faithful` 0.
         dim: width of the shared space of the towers; this and what follows as in `TwoStream`.
         perceptrons: those of MLP + triplet stand `beside` the streams, are `added`, or there are `none`.
-        hidden: width of the hidden layers of f and g; 0: they are linear, as in the report.
+        hidden: width of the hidden layers of f and g; 0: they have none, as in the report.
         width: width of the towers' encoders.
         layers: of each encoder.
         heads: attention heads of each of them.
@@ -67,8 +67,7 @@ class PatchDecoder(TwoStream):
         image_dropout: share of the patches' inputs and of f's dropped.
         recipe_dropout: share of the words' inputs and of g's dropped.
         words: word pieces read of a recipe; of a longer one an even subset, while training a random one.
-        word_width: width of learned vectors of words, of which the perceptrons read the sum over each part's;
-            with `faithful` 0: they read none.
+        word_width: width of the learned vectors of words; 0, and with `faithful`: there is no y.
         min_count: how often a word occurs in the training recipes to have one.
         word_dropout: share of these words left out while training.
         members: pairs of perceptrons; with `faithful` one.
@@ -116,7 +115,7 @@ class PatchDecoder(TwoStream):
         word_width: int = 256,
         min_count: int = 3,
         word_dropout: float = 0.3,
-        members: int = 4,
+        members: int = 1,
         hubs: int = 2048,
     ) -> None:
         super().__init__(

@@ -12,6 +12,7 @@ from savor.layers import (
     AttentionPool,
     Hubs,
     Standardise,
+    WordSums,
     given,
     packed,
     projector,
@@ -31,6 +32,7 @@ from savor.methods.base import (
     scaled_by_member,
     unit_by_member,
 )
+from savor.pixels import RawInput
 from savor.recipe import PARTS
 from savor.schedules import Margin
 from savor.training import TrainingOptions
@@ -49,28 +51,28 @@ class TwoStream(Method):
 
     With states h of a photo's patches and of a recipe's word pieces, each from an encoder of its own,
 
-        `v = normalise(f(sum_p a_p h_p, x))`, `r = normalise(g(for each part t: sum over w in t of a_w h_w))`
+        `v = normalise(f(sum of a_p h_p over p, x))`, `r = normalise(g(sum of a_w h_w over w of a part, y))`
 
-    where the weights a come from a learned query and sum to 1 over the patches and over each part, x is the
-    vector of the whole photo, and f and g are perceptrons with one hidden layer (`hidden=0`: none, as in the
-    report). The parts' pooled features are concatenated; a part that a recipe lacks is a learned vector.
-    Lines are encoded one by one, so that no recipe is cut at the text encoder's limit.
+    where the weights a come from a learned query and sum to 1 over the patches and over each part. Lines are
+    encoded one by one, so that no recipe is cut at the text encoder's limit; a part that a recipe lacks is a
+    learned vector.
 
-    Beside them stand the members of MLP + triplet (`savor.methods.triplet_mlp`), which read the whole photo,
-    the part vectors and, here, learned words (`word_width`). An embedding is all of theirs and the streams'
-    side by side, so that a cosine is the mean of theirs, and each has a loss of its own
-    (`savor.methods.base.Perceptrons`): the streams are one more member, of another kind. `perceptrons=none`
-    is the report's model, the streams alone.
+    Beyond the report: f and g have a hidden layer; x is the vector of the whole photo, y for each part the
+    sum of the vectors that are learned for its words (`savor.layers.WordSums`); and beside the streams stand
+    perceptrons as those of MLP + triplet (`savor.methods.triplet_mlp`), which read the whole photo and the
+    part vectors. An embedding is all of theirs and the streams' side by side, so that a cosine is the mean of
+    theirs, and each has a loss of its own (`savor.methods.base.Perceptrons`): the streams are one more
+    member, of another kind. `perceptrons=none hidden=0 word_width=0 hubs=0` is without.
 
     `perceptrons=added` adds what each member makes of the pair to the streams' vectors before normalisation;
-    f and g are then linear maps, without x, which start at zero. So the streams learn what patches and words
-    add to their means, and the members hang together by their encoders.
+    f and g are then linear maps, without x and y, which start at zero. So the streams learn what patches and
+    words add to their means, and the members hang together by their encoders.
 
     Args:
         dims: widths of the features.
         dim: width of the shared space.
         perceptrons: those of MLP + triplet stand `beside` the streams, are `added`, or there are `none`.
-        hidden: width of the hidden layers of f and g; 0: they are linear, as in the report.
+        hidden: width of the hidden layers of f and g; 0: they have none, as in the report.
         width: width of the encoders.
         layers: of each encoder.
         heads: attention heads of each layer.
@@ -85,8 +87,7 @@ class TwoStream(Method):
         image_dropout: share of the patches' inputs and of f's dropped.
         recipe_dropout: share of the words' inputs and of g's dropped.
         words: word pieces read of a recipe; of a longer one an even subset, while training a random one.
-        word_width: width of learned vectors of words, of which the perceptrons read the sum over each part's
-            (`savor.layers.WordSums`); 0: they read none.
+        word_width: width of the learned vectors of words; 0: there is no y.
         min_count: how often a word occurs in the training recipes to have one.
         word_dropout: share of these words left out while training.
         members: pairs of perceptrons.
@@ -130,7 +131,7 @@ class TwoStream(Method):
         word_width: int = 256,
         min_count: int = 3,
         word_dropout: float = 0.3,
-        members: int = 4,
+        members: int = 1,
         hubs: int = 2048,
     ) -> None:
         super().__init__(dims)
@@ -140,8 +141,10 @@ class TwoStream(Method):
         check_mining(mining)
         above_zero(temperature=temperature)
         at_least(1, dim=dim, width=width, layers=layers, heads=heads, words=words, members=members)
-        at_least(0, hubs=hubs, hidden=hidden)
-        dropouts(dropout=dropout, image_dropout=image_dropout, recipe_dropout=recipe_dropout)
+        at_least(1, min_count=min_count)
+        at_least(0, hubs=hubs, hidden=hidden, word_width=word_width)
+        dropouts(dropout=dropout, image_dropout=image_dropout)
+        dropouts(recipe_dropout=recipe_dropout, word_dropout=word_dropout)
         if width % heads:
             raise OptionError(f"width={width}: must be a multiple of heads={heads}")
         self.text, self.words = text, words
@@ -152,22 +155,11 @@ class TwoStream(Method):
         self.members = {"beside": members + 1, "added": members, "none": 1}[perceptrons]
         self.whole: Perceptrons | None = None
         if perceptrons != "none":
-            self.whole = Perceptrons(
-                dims,
-                dim=dim,
-                text=text,
-                members=members,
-                word_width=word_width,
-                min_count=min_count,
-                word_dropout=word_dropout,
-            )
-            self.raw = self.whole.raw
-            if self.raw is not None:
-                # Which fields are read is the choice of each instance here.
-                self.uses = (*self.uses, "word_ids")  # type: ignore[misc]
+            self.whole = Perceptrons(dims, dim=dim, text=text, members=members)
         self.hubs = Hubs(self.members * dim, hubs) if hubs else None
         self.image_tower = PhotoStream(dims.image, width, heads, layers, dropout, image_dropout)
         self.recipe_tower = TextStream(dims.text, width, heads, layers, dropout, recipe_dropout, self.parts)
+        self.learned: WordSums | None = None
         texts = len(self.parts) * width
         if self.added:
             self.image_head = projector(width, 0, self.members * dim, image_dropout)
@@ -176,14 +168,21 @@ class TwoStream(Method):
                 for parameter in head.parameters():
                     nn.init.zeros_(parameter)
         else:
+            if word_width:
+                self.learned = WordSums(self.parts, word_width, min_count, word_dropout)
+                self.raw = RawInput(None, self.learned.tokenize)
+                # Which fields are read is the choice of each instance here.
+                self.uses = (*self.uses, "word_ids")  # type: ignore[misc]
             self.image_head = projector(width + dims.image, hidden, dim, image_dropout)
-            self.recipe_head = projector(texts, hidden, dim, recipe_dropout)
+            self.recipe_head = projector(texts + len(self.parts) * word_width, hidden, dim, recipe_dropout)
 
     def prepare(self, features: Features, rows: Array) -> None:
-        """Learn the mean and spread of the training photos' vectors."""
+        """Learn the mean and spread of the training photos' vectors, and the words of their recipes."""
         self.image_tower.standardise.learn(photo_vectors(features, rows))
         if self.whole is not None:
             self.whole.prepare(features, rows)
+        if self.learned is not None:
+            self.learned.learn(features.recipe(int(row)) for row in rows)
 
     def embed_image(self, batch: Batch) -> Tensor:
         """Embed photos, `(b, dim)`, unit rows."""
@@ -201,7 +200,7 @@ class TwoStream(Method):
 
     def recipe_vectors(self, batch: Batch, states: Tensor, weights: Tensor) -> Tensor:
         """Pool the words' states, `(b, w, width)` and `(b, w)`, to unit rows `(b, members dim)`."""
-        streams = self.recipe_head(self.recipe_tower.pooled(batch, states, weights).flatten(1))
+        streams = self._recipe_head(*self._read(batch, states, weights))
         whole = None if self.whole is None else self.whole.recipe_vectors(batch)
         return unit_by_member(self._joined(streams, whole), self.members)
 
@@ -214,6 +213,15 @@ class TwoStream(Method):
         if not self.added:
             pooled = torch.cat([pooled, self.image_tower.standardise(whole)], 1)
         return torch.as_tensor(self.image_head(pooled))
+
+    def _read(self, batch: Batch, states: Tensor, weights: Tensor) -> list[Tensor]:
+        """Return the pooled states of the parts `(b, parts, width)`, and the sums of their words, if read."""
+        pooled = self.recipe_tower.pooled(batch, states, weights)
+        return [pooled] if self.learned is None else [pooled, self.learned.of_parts(batch)]
+
+    def _recipe_head(self, *read: Tensor) -> Tensor:
+        """Map what `_read` returns into the shared space, `(b, dim)`."""
+        return torch.as_tensor(self.recipe_head(torch.cat([one.flatten(1) for one in read], 1)))
 
     def _joined(self, streams: Tensor, whole: Tensor | None) -> Tensor:
         """Join what the streams and the perceptrons make of the same things, before normalisation."""
@@ -251,18 +259,22 @@ class TwoStream(Method):
     def embed_words(self, batch: Batch) -> Tensor:
         """Return each word piece's share of the recipe's embedding, `(b, w, members dim)`.
 
-        Its weight times what g makes of the recipe when the piece is all that its part holds, and its share
-        of what the perceptrons make of the recipe (`word_shares`); what is then left of g of the recipe is
-        shared out evenly.
+        Its weight times what g makes of the recipe when the piece, with the words of its line, is all that
+        its part holds, and its share of what the perceptrons make of the recipe (`word_shares`); what is then
+        left of g of the recipe is shared out evenly.
         """
         states, weights = self.recipe_tower(batch)
-        pooled, inside = self.recipe_tower.pooled(batch, states, weights), weights > 0
-        total = self.recipe_head(pooled.flatten(1))
+        inside, spans = weights > 0, given(batch.words_spans, "words_spans")
+        read = self._read(batch, states, weights)
+        total = self._recipe_head(*read)
         row, piece = inside.nonzero(as_tuple=True)
-        alone = pooled[row]
-        alone[torch.arange(len(row)), self.recipe_tower.part_of(batch)[row, piece]] = states[row, piece]
+        own = [states[row, piece]]
+        if self.learned is not None:
+            own.append(self.learned.of_lines(batch, row, spans[row, piece]))
+        where = torch.arange(len(row)), self.recipe_tower.part_of(batch)[row, piece]
+        alone = [some[row].index_put(where, one) for some, one in zip(read, own, strict=True)]
         shares = total.new_zeros(*weights.shape, total.shape[1])
-        shares[row, piece] = weights[row, piece, None] * self.recipe_head(alone.flatten(1))
+        shares[row, piece] = weights[row, piece, None] * self._recipe_head(*alone)
         shares = _completed(shares / weights.sum(1).clamp(min=1)[:, None, None], total, inside)
         if self.whole is not None:
             shares = self._joined(shares, self.whole.word_shares(batch))

@@ -32,9 +32,7 @@ def _by_part(name: str, label: str, method: str, version: int = 1, **published: 
 
 _HEAD_OF_MODEL_3: Mapping[str, Setting] = {
     "perceptrons": "added",
-    "members": 1,
     "hubs": 0,
-    "word_width": 0,
     "recipe_dropout": 0.3,
     "epochs": 10,
     "batch_size": 1024,
@@ -125,8 +123,14 @@ _MODEL_1 = Section(
             version=2,
         ),
         Row(
+            "model_1_as_reported",
+            "Model 1, as the report has it",
+            "two_stream",
+            {"perceptrons": "none", "hidden": 0, "word_width": 0, "hubs": 0},
+        ),
+        Row(
             "model_1_one",
-            "Model 1, streams added to one member, no correction for hubs",
+            "Model 1, streams added to the perceptrons, no correction for hubs",
             "two_stream",
             _HEAD_OF_MODEL_3,
             version=2,
@@ -141,8 +145,8 @@ _MODEL_1 = Section(
             instructions=both_ways((2.7, 0.3592, 0.6678, 0.7781), (2.63, 0.3672, 0.6711, 0.7883)),
         ),
     ),
-    note="The report's Model 1 is the streams alone; ours has the perceptrons of MLP + triplet beside them,"
-    f" which learn words, too. The streams added to one member are what Model 3 trains on. {_OF_PARTS}",
+    note="The report's Model 1 is the streams alone, without learned words; ours has a pair of perceptrons"
+    f" beside them. The streams added to these are what Model 3 trains on. {_OF_PARTS}",
 )
 
 _MODEL_2 = Section(
