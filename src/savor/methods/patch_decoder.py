@@ -92,7 +92,7 @@ class PatchDecoder(TwoStream):
         decoder_width: int = 128,
         decoder_layers: int = 2,
         decoder_heads: int = 4,
-        anchors: int = 128,
+        anchors: int = 64,
         negatives: int = 4,
         pair_weight: float = 0.1,
         calibration: float = 0.03,
