@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,7 @@ from savor.grounding import Grounding
 from savor.index import embedding
 from savor.measuring import HeldOut, Sample
 from savor.methods.cca import CCA
+from savor.methods.two_stream import TwoStream
 from savor.recipe import Recipe, Section
 from savor.reranking import Side
 from savor.runs import Run, describe, open_run, save_run, write_config
@@ -274,6 +276,24 @@ def test_untrained_weights_are_others_and_always_the_same(run: Run) -> None:
     assert (one == two).all()
     assert not torch.allclose(one, own)
     assert fresh.method.options == run.method.options
+
+
+def test_a_run_that_learned_words_is_measured_like_others(
+    run: Run, held_out: HeldOut, toy_features: Path
+) -> None:
+    features = Features.open(toy_features)
+    small = {"dim": 8, "hidden": 8, "width": 8, "heads": 2, "hubs": 0, "word_width": 4, "min_count": 1}
+    method = TwoStream.build(features.dims, small)
+    method.prepare(features, features.rows("train", photo=True, text=True))
+    config = {**run.config, "method": "two_stream", "options": method.options}
+    reader = replace(run, method=method.eval(), config=config)
+    fresh = measuring.untrained(reader).method
+    own, other = method.learned.embedding, fresh.learned.embedding
+    assert own.vocabulary.words == other.vocabulary.words
+    assert len(own.vocabulary) > 4
+    assert not torch.allclose(own.weight, other.weight)
+    report = measuring.measure({"reader": reader}, held_out, ways=("similarity",), grid=(3, 3))
+    assert "presence" in report.rows[0].measures
 
 
 def test_pairs_are_drawn_alike_and_are_complete(held_out: HeldOut, toy_folder: Path) -> None:

@@ -26,6 +26,7 @@ from savor.encoders.base import ImageStates, TextStates
 from savor.errors import DataError, MethodError, PhotoError, UsageError
 from savor.extraction import columns, encode_photos, encode_recipes
 from savor.grounding import SHARES, Grounding, Measure, Row
+from savor.layers import WordEmbedding
 from savor.recipe import PARTS
 
 if TYPE_CHECKING:
@@ -262,7 +263,8 @@ def _measure_way(
     from savor.index.embedding import Embedder
 
     trained, fresh = Embedder(run, grid), Embedder(untrained(run, seed), grid)
-    memory = _share_encoders(trained, fresh) if run.method.raw is None else []
+    own_encoders = "pixels" in run.method.uses
+    memory = [] if own_encoders else _share_encoders(trained, fresh)
     results = []
     for done, sample in enumerate(held_out.samples):
         on_progress(f"{name}, {way}", done, len(held_out.samples))
@@ -271,13 +273,13 @@ def _measure_way(
             one.forget()
     measures = _collect(results, seed)
     # A run with encoders of its own has no features to take patches and word pieces from.
-    if way == "similarity" and run.method.raw is None and held_out.words.names:
+    if way == "similarity" and not own_encoders and held_out.words.names:
         measures["presence"] = presence(trained, fresh, held_out, seed=seed)
     return Row(name, way, measures, run.fingerprint)
 
 
 def untrained(run: Run, seed: int = 0) -> Run:
-    """Return the run with the weights that its method has before training.
+    """Return the run with the weights that its method has before training, and the words that it has learned.
 
     A map that stays as good without what was learned explains the encoders, or the measure, not the method.
     Source: Adebayo et al., Sanity checks for saliency maps (NeurIPS 2018).
@@ -288,6 +290,11 @@ def untrained(run: Run, seed: int = 0) -> Run:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         method = find(run.config["method"]).build(Dims(**run.config["dims"]), run.config["options"])
+        own = dict(method.named_modules())
+        for name, module in run.method.named_modules():
+            fresh = own[name]
+            if isinstance(module, WordEmbedding) and isinstance(fresh, WordEmbedding):
+                fresh.learn(module.vocabulary)
     return replace(run, method=method.eval())
 
 
