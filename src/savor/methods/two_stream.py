@@ -62,7 +62,7 @@ class TwoStream(Method):
     perceptrons as those of MLP + triplet (`savor.methods.triplet_mlp`), which read the whole photo and the
     part vectors. An embedding is all of theirs and the streams' side by side, so that a cosine is the mean of
     theirs, and each has a loss of its own (`savor.methods.base.Perceptrons`): the streams are one more
-    member, of another kind. `perceptrons=none hidden=0 word_width=0 hubs=0` is without.
+    member, of another kind. `perceptrons=none hidden=0 word_width=0 hubs=0` is without, but for x.
 
     `perceptrons=added` adds what each member makes of the pair to the streams' vectors before normalisation;
     f and g are then linear maps, without x and y, which start at zero. So the streams learn what patches and
