@@ -4,7 +4,7 @@ Compared with a plain PyTorch loop over the same layers in fp32: batches lie pad
 starts, the encoder runs over padded batches with a mask, one AdamW step a batch, nothing else. Savor's loop
 reads its batches from the shards on disk while the clock runs, and computes in the given precision; neither
 corrects for hubs or calibrates after its steps. Runs are interleaved and the ratios taken within a round.
-Then the largest memory of one epoch over some pairs and over four times as many, each in a process of its own.
+Then the largest memory of one epoch over some pairs and over four times as many, each in its own process.
 """
 
 from __future__ import annotations
