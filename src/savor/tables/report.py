@@ -123,12 +123,6 @@ _MODEL_1 = Section(
             version=2,
         ),
         Row(
-            "model_1_as_reported",
-            "Model 1, as the report has it",
-            "two_stream",
-            {"perceptrons": "none", "hidden": 0, "word_width": 0, "hubs": 0},
-        ),
-        Row(
             "model_1_one",
             "Model 1, streams added to the perceptrons, no correction for hubs",
             "two_stream",
