@@ -202,7 +202,7 @@ def test_a_damaged_state_is_named(run, tmp_path: Path, monkeypatch) -> None:
 
 
 def test_patches_on_another_grid_do_not_continue_a_run(run, tmp_path: Path, pairs_features: Path) -> None:
-    small = ("--set", "epochs=1", "--set", "dim=8", "--set", "width=8", "--set", "heads=2")
+    small = [f"--set={word}" for word in ("epochs=1", "dim=8", "width=8", "heads=2", "word_width=0")]
     assert run("two_stream", *small)[0] == 0
     assert "already finished" in run("two_stream", *small)[2]
     other = tmp_path / "features"
