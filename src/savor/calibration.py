@@ -54,17 +54,16 @@ class Balance(nn.Module):
         """Weigh the evidences of n pairs, `(n,), (n,) -> (n,)`."""
         return self.weights[0] * cosines + self.weights[1] * logits
 
-    def fit(self, scores: Tensor, cosines: Tensor, logits: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def fit(self, cosines: Tensor, logits: Callable[[Tensor, Tensor], Tensor]) -> None:
         """Find a and b on the pairs kept back.
 
         Args:
-            scores: by which the first stage orders, photos x recipes, `(n, n)`.
-            cosines: that are weighed, likewise.
+            cosines: of photos x recipes, `(n, n)`.
             logits: photos `(m,)` and recipes `(m,)` to the scorer's logits `(m,)`.
         """
         lists = []
         for turned in (False, True):
-            own, best = shortlists(scores.T if turned else scores, self.nearest)
+            own, best = shortlists(cosines.T if turned else cosines, self.nearest)
             if not len(own):
                 continue
             own = own[:, None].expand_as(best)

@@ -23,13 +23,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from savor.batch import Batch
+    from savor.calibration import Balance
     from savor.features import Dims, Features
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 TEXTS = ("all", *PARTS)
 
-__all__ = ["TEXTS", "Encoded", "Method", "Perceptrons", "above_zero", "at_least", "dropouts", "photo_vectors"]
+__all__ = [
+    "TEXTS",
+    "Calibrated",
+    "Encoded",
+    "Method",
+    "Perceptrons",
+    "above_zero",
+    "at_least",
+    "dropouts",
+    "photo_vectors",
+]
 
 
 class Method(nn.Module):
@@ -404,6 +415,62 @@ class Perceptrons(Method):
     def member_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
         """Return the loss of one member's embeddings, `(b, dim)` each, unit rows."""
         raise NotImplementedError
+
+
+class Calibrated(Method):
+    """A pair scorer whose logit is weighed beside the cosine of its first stage: `a cosine + b logit`.
+
+    A subclass names this class before that of its first stage, sets `balance` and writes `matching`.
+    """
+
+    balance: Balance
+
+    def matching(self, images: Encoded, recipes: Encoded) -> Tensor:
+        """Return the logit of n pairs, row by row, `(n,)`."""
+        raise NotImplementedError
+
+    def pair_scores(self, images: Encoded, recipes: Encoded) -> Tensor:
+        """Score n pairs, row by row, `(n,)`."""
+        products = (images.vectors * recipes.vectors).sum(-1)
+        cosines = self._cosines(products, images.vectors.shape[1])
+        return torch.as_tensor(self.balance(cosines, self.matching(images, recipes)))
+
+    def _cosines(self, products: Tensor, width: int) -> Tensor:
+        """Return the cosines behind products of the first stage's rows, corrected for hubs or not."""
+        return products if self.hubs is None else self.hubs.unscaled(products, width)
+
+    def look_at(self, features: Features, rows: Array) -> None:
+        """Keep some of the training rows back."""
+        super().look_at(features, rows)
+        self.balance.keep_back(rows)
+
+    def batches(
+        self, features: Features, rows: Array, rng: np.random.Generator, count: int
+    ) -> Sequence[Array]:
+        """Divide the training rows that are not kept back into batches."""
+        return super().batches(features, self.balance.learned_from(rows), rng, count)
+
+    @torch.no_grad()
+    def end_epoch(self, features: Features, rows: Array) -> None:
+        """Correct for hubs, then weigh cosine and logit against each other on the rows kept back."""
+        super().end_epoch(features, rows)
+        held_out = self.balance.held_out
+        if len(held_out) < 2:
+            return
+        training = self.training
+        self.eval()
+        batch = features.batch(held_out, self.uses, words=self.words, raw=self.raw)
+        batch = batch.to(self.balance.weights.device)
+        images, recipes = self.encode_images(batch), self.encode_recipes(batch)
+        self.balance.fit(
+            self._cosines(images.vectors @ recipes.vectors.T, images.vectors.shape[1]),
+            lambda photos, others: self.matching(images.rows(photos), recipes.rows(others)),
+        )
+        self.train(training)
+
+    def logged(self) -> dict[str, float]:
+        """Return the margin, where there is one, and a and b, where they are fitted."""
+        return {**super().logged(), **self.balance.logged()}
 
 
 class SideBySide(nn.ModuleList):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
@@ -13,18 +12,18 @@ from savor.calibration import Balance
 from savor.errors import OptionError
 from savor.layers import given, masked_mean
 from savor.losses import check_mining, hard_negatives, triplet
-from savor.methods.base import Encoded, Perceptrons, above_zero, at_least, dropouts
+from savor.methods.base import Calibrated, Encoded, Perceptrons, above_zero, at_least, dropouts
 from savor.recipe import PARTS
 from savor.training import TrainingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from savor.batch import Array, Batch
-    from savor.features import Dims, Features
+    from savor.batch import Batch
+    from savor.features import Dims
 
 
-class ImageTextMatching(Perceptrons):
+class ImageTextMatching(Calibrated, Perceptrons):
     """Two towers trained along with a multimodal module that tells matching pairs from others (T-Food).
 
     With the tokens V of a photo (its vector v and its patches) and R of a recipe (its vector r and its lines)
@@ -129,16 +128,6 @@ class ImageTextMatching(Perceptrons):
         self.head = nn.Linear(width, 1)
         self.balance = Balance(calibration if at_test else 0.0, 1 / temperature, self.reranks)
 
-    def look_at(self, features: Features, rows: Array) -> None:
-        """Keep some of the training rows back."""
-        self.balance.keep_back(rows)
-
-    def batches(
-        self, features: Features, rows: Array, rng: np.random.Generator, count: int
-    ) -> Sequence[Array]:
-        """Divide the training rows that are not kept back into batches."""
-        return super().batches(features, self.balance.learned_from(rows), rng, count)
-
     def pair_loss(self, image: Tensor, recipe: Tensor, batch: Batch) -> Tensor:
         """Return the first stage's triplet loss of embeddings, `(b, dim)` each."""
         return triplet(image, recipe, self.margin, self.mining, self.temperature)
@@ -189,32 +178,6 @@ class ImageTextMatching(Perceptrons):
         seen = self.image_decoder(photo, recipe, memory_key_padding_mask=~mask)
         told = self.recipe_decoder(recipe, seen, tgt_key_padding_mask=~mask)
         return torch.as_tensor(self.head(masked_mean(told, mask))[:, 0])
-
-    def pair_scores(self, images: Encoded, recipes: Encoded) -> Tensor:
-        """Score n pairs, row by row, `(n,)`."""
-        cosines = (images.vectors * recipes.vectors).sum(-1)
-        return torch.as_tensor(self.balance(cosines, self.matching(images, recipes)))
-
-    @torch.no_grad()
-    def end_epoch(self, features: Features, rows: Array) -> None:
-        """Weigh cosine and logit against each other on the rows that were kept back."""
-        if len(self.balance.held_out) < 2:
-            return
-        training = self.training
-        self.eval()
-        batch = features.batch(self.balance.held_out, self.uses).to(self.head.weight.device)
-        images, recipes = self.encode_images(batch), self.encode_recipes(batch)
-        cosines = images.vectors @ recipes.vectors.T
-        self.balance.fit(
-            cosines,
-            cosines,
-            lambda photos, others: self.matching(images.rows(photos), recipes.rows(others)),
-        )
-        self.train(training)
-
-    def logged(self) -> dict[str, float]:
-        """Return a and b, where they are fitted."""
-        return self.balance.logged()
 
 
 def decoder(width: int, heads: int, layers: int, dropout: float) -> nn.TransformerDecoder:

@@ -12,20 +12,18 @@ from savor.calibration import Balance
 from savor.errors import OptionError
 from savor.layers import CrossDecoder, given, masked_mean
 from savor.losses import hard_negatives, listwise
-from savor.methods.base import Encoded, at_least, dropouts
+from savor.methods.base import Calibrated, Encoded, at_least, dropouts
 from savor.methods.two_stream import TwoStream
 from savor.training import TrainingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    import numpy as np
-
-    from savor.batch import Array, Batch
-    from savor.features import Dims, Features
+    from savor.batch import Batch
+    from savor.features import Dims
 
 
-class PatchDecoder(TwoStream):
+class PatchDecoder(Calibrated, TwoStream):
     """Model 2 of the student report: patches as queries over the words of a candidate recipe.
 
     The first stage is Model 1 (`two_stream`), trained along; the decoder D orders its best again. With the
@@ -164,16 +162,6 @@ class PatchDecoder(TwoStream):
         if not faithful:
             nn.init.zeros_(self.head.weight)  # before training the first stage decides
 
-    def look_at(self, features: Features, rows: Array) -> None:
-        """Keep some of the training rows back."""
-        self.balance.keep_back(rows)
-
-    def batches(
-        self, features: Features, rows: Array, rng: np.random.Generator, count: int
-    ) -> Sequence[Array]:
-        """Divide the training rows that are not kept back into batches."""
-        return super().batches(features, self.balance.learned_from(rows), rng, count)
-
     def encode_images(self, batch: Batch) -> Encoded:
         """Encode photos: vectors of the first stage, and the states the decoder's queries come from."""
         states, weights = self.image_tower(batch)
@@ -199,10 +187,8 @@ class PatchDecoder(TwoStream):
 
     def pair_scores(self, images: Encoded, recipes: Encoded) -> Tensor:
         """Score n pairs, row by row, `(n,)`."""
-        if self.faithful:
-            return self.matching(images, recipes)
-        cosines = self._cosines((images.vectors * recipes.vectors).sum(-1), images.vectors.shape[1])
-        return torch.as_tensor(self.balance(cosines, self.matching(images, recipes)))
+        score = self.matching if self.faithful else super().pair_scores
+        return score(images, recipes)
 
     def matching(self, images: Encoded, recipes: Encoded) -> Tensor:
         """Return what the decoder alone says of n pairs, row by row, `(n,)`."""
@@ -212,34 +198,6 @@ class PatchDecoder(TwoStream):
         if self.faithful:
             return F.cosine_similarity(answer, masked_mean(words, mask), dim=-1)
         return torch.as_tensor(answer[:, 0])
-
-    def _cosines(self, products: Tensor, width: int) -> Tensor:
-        """Return the cosines behind products of the first stage's vectors, corrected for hubs or not."""
-        return products if self.hubs is None else self.hubs.unscaled(products, width)
-
-    @torch.no_grad()
-    def end_epoch(self, features: Features, rows: Array) -> None:
-        """Correct for hubs, then weigh cosine and decoder against each other on the rows kept back."""
-        super().end_epoch(features, rows)
-        held_out = self.balance.held_out
-        if len(held_out) < 2:
-            return
-        training = self.training
-        self.eval()
-        batch = features.batch(held_out, self.uses, words=self.words, raw=self.raw)
-        batch = batch.to(self.head.weight.device)
-        images, recipes = self.encode_images(batch), self.encode_recipes(batch)
-        scores = images.vectors @ recipes.vectors.T
-        self.balance.fit(
-            scores,
-            self._cosines(scores, images.vectors.shape[1]),
-            lambda photos, others: self.matching(images.rows(photos), recipes.rows(others)),
-        )
-        self.train(training)
-
-    def logged(self) -> dict[str, float]:
-        """Return the margin, and a and b where they are fitted."""
-        return {**super().logged(), **self.balance.logged()}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         """Yield the first stage's triplet loss plus the decoder's."""
