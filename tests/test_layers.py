@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from savor.batch import Batch
 from savor.errors import MethodError
 from savor.layers import (
+    Dropout,
     Hubs,
     LastState,
     LineLSTMs,
@@ -156,6 +157,27 @@ def test_line_lstms_read_steps_and_ingredients_but_no_title() -> None:
     assert not encoder(Batch(("a", "b"), **title)).any()
     with pytest.raises(MethodError, match="this batch holds no lines"):
         encoder(Batch(("a", "b")))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_dropout_drops_its_share_and_scales_the_others(share: float, kind: torch.dtype) -> None:
+    torch.manual_seed(0)
+    values = torch.ones(401, 503, dtype=kind, requires_grad=True)
+    dropout = Dropout(share)
+    found = dropout(values)
+    assert found.dtype == kind
+    assert found.unique().tolist() == pytest.approx([0, 1 / (1 - share)], rel=0.01)
+    dropped = (found == 0).float()
+    assert dropped.mean().item() == pytest.approx(share, abs=0.005)
+    assert dropped.mean(0).var().item() == pytest.approx(share * (1 - share) / 401, rel=0.2)
+    found.sum().backward()
+    assert torch.equal(values.grad, found)
+    assert not torch.equal(dropout(values), found)
+    torch.manual_seed(0)
+    assert torch.equal(dropout(values), found)
+    assert dropout.eval()(values) is values
+    assert not Dropout(1.0)(values).any()
 
 
 @pytest.mark.parametrize("norm_first", [True, False])

@@ -100,19 +100,35 @@ class Standardise(nn.Module):
         return (values - self.mean) / self.spread
 
 
+class Dropout(nn.Dropout):
+    """Dropout that draws 16 random bits an element on a CPU, where a float each takes ten times as long.
+
+    The share dropped is p to a 65,536th.
+    """
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Set a share of the values to 0 and scale the others by `1 / (1 - p)`."""
+        if not self.training or not 0 < self.p < 1 or values.device.type != "cpu":
+            return super().forward(values)
+        count = values.numel()
+        bits = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+        kept = bits[:count].view(values.shape) >= round(self.p * 2**16) - 2**15
+        return values * kept * (1 / (1 - self.p))
+
+
 def projector(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
     """Two-layer perceptron with batch norm, `(b, inputs) -> (b, outputs)`; dropout before each layer.
 
     `hidden=0` leaves one layer.
     """
     if not hidden:
-        return nn.Sequential(nn.Dropout(dropout), nn.Linear(inputs, outputs))
+        return nn.Sequential(Dropout(dropout), nn.Linear(inputs, outputs))
     return nn.Sequential(
-        nn.Dropout(dropout),
+        Dropout(dropout),
         nn.Linear(inputs, hidden),
         nn.BatchNorm1d(hidden),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        Dropout(dropout),
         nn.Linear(hidden, outputs),
     )
 
@@ -122,10 +138,19 @@ def self_attention(width: int, heads: int, layers: int, dropout: float) -> nn.Tr
 
     Reference: Vaswani et al. (NeurIPS 2017); norm first as in Xiong et al. (ICML 2020).
     """
+    return _encoder(width, heads, layers, 2 * width, dropout, norm_first=True)
+
+
+def _encoder(
+    width: int, heads: int, layers: int, inner: int, dropout: float, *, norm_first: bool
+) -> nn.TransformerEncoder:
+    """Make a transformer encoder: pre-norm with GELU and a last norm, or post-norm with ReLU."""
+    activation, norm = ("gelu", nn.LayerNorm(width)) if norm_first else ("relu", None)
     layer = nn.TransformerEncoderLayer(
-        width, heads, 2 * width, dropout, "gelu", batch_first=True, norm_first=True
+        width, heads, inner, dropout, activation, batch_first=True, norm_first=norm_first
     )
-    return nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
+    layer.dropout, layer.dropout1, layer.dropout2 = (Dropout(dropout) for _ in range(3))
+    return nn.TransformerEncoder(layer, layers, norm, enable_nested_tensor=False)
 
 
 def never_empty(mask: Tensor) -> Tensor:
@@ -380,13 +405,9 @@ class SequenceEncoder(nn.Module):
         longest: int = 50,
     ) -> None:
         super().__init__()
-        activation, norm = ("gelu", nn.LayerNorm(width)) if norm_first else ("relu", None)
-        layer = nn.TransformerEncoderLayer(
-            width, heads, inner, dropout, activation, batch_first=True, norm_first=norm_first
-        )
-        self.encoder = nn.TransformerEncoder(layer, layers, norm, enable_nested_tensor=False)
+        self.encoder = _encoder(width, heads, layers, inner, dropout, norm_first=norm_first)
         self.places = nn.Parameter(nn.init.xavier_normal_(torch.empty(longest, width)))
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, table: Tensor, ids: Tensor, places: Tensor | None = None) -> Tensor:
         """Encode sequences; in each row of `ids` -1 stands behind the last number of a table row.
@@ -479,9 +500,9 @@ class _DecoderLayer(nn.Module):
         self.own = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
         self.cross = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
         self.forward_layer = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
+            nn.Linear(width, 2 * width), nn.GELU(), Dropout(dropout), nn.Linear(2 * width, width)
         )
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(
         self, queries: Tensor, memory: Tensor, padding: Tensor, *, weigh: bool

@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from savor.calibration import Balance
 from savor.errors import OptionError
-from savor.layers import given, masked_mean
+from savor.layers import Dropout, given, masked_mean
 from savor.losses import check_mining, hard_negatives, triplet
 from savor.methods.base import Calibrated, Encoded, Perceptrons, above_zero, at_least, dropouts
 from savor.recipe import PARTS
@@ -122,7 +122,7 @@ class ImageTextMatching(Calibrated, Perceptrons):
         self.photo, self.patch = nn.Linear(dim, width), nn.Linear(dims.image, width)
         self.recipe, self.line = nn.Linear(dim, width), nn.Linear(dims.text, width)
         self.part = nn.Embedding(len(PARTS), width)
-        self.drop_patch, self.drop_line = nn.Dropout(image_dropout), nn.Dropout(recipe_dropout)
+        self.drop_patch, self.drop_line = Dropout(image_dropout), Dropout(recipe_dropout)
         self.image_decoder = decoder(width, heads, image_layers, dropout)
         self.recipe_decoder = decoder(width, heads, recipe_layers, dropout)
         self.head = nn.Linear(width, 1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from savor.errors import OptionError
 from savor.layers import (
     AttentionPool,
+    Dropout,
     Hubs,
     Standardise,
     WordSums,
@@ -296,7 +297,7 @@ class PhotoStream(nn.Module):
     def __init__(self, inputs: int, width: int, heads: int, layers: int, dropout: float, drop: float) -> None:
         super().__init__()
         self.standardise = Standardise(inputs)
-        self.drop = nn.Dropout(drop)
+        self.drop = Dropout(drop)
         self.patch, self.whole = nn.Linear(inputs, width), nn.Linear(inputs, width)
         self.place = nn.Linear(4, width)
         self.encoder = self_attention(width, heads, layers, dropout)
@@ -337,7 +338,7 @@ class TextStream(nn.Module):
         super().__init__()
         self.parts = parts
         self.scale = inputs**0.5  # line vectors have unit length
-        self.norm, self.drop = nn.LayerNorm(inputs), nn.Dropout(drop)
+        self.norm, self.drop = nn.LayerNorm(inputs), Dropout(drop)
         self.word, self.line = nn.Linear(inputs, width), nn.Linear(inputs, width)
         self.part = nn.Embedding(len(PARTS), width)
         self.encoder = self_attention(width, heads, layers, dropout)
