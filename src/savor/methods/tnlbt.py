@@ -129,7 +129,7 @@ class TNLBT(Drawing, HierarchicalTransformer):
         dropout: float = 0.1,
         image_dropout: float = 0.5,
         recipe_dropout: float = 0.1,
-        cache_chunk: int = 128,
+        cache_chunk: int = 512,
         alignment_weight: float = 0.005,
         translation_weight: float = 0.002,
         adversarial_from: int = 4,
