@@ -202,8 +202,15 @@ _HT = Section(
             "hierarchical_transformer",
             {"recipe_only": 0.0, "recipe_weight": 0.0},
         ),
+        Row(
+            "triplet_mlp_words",
+            "MLP + triplet, learned words summed beside the line vectors",
+            "triplet_mlp",
+            {**_PLAIN, "word_width": 256},
+        ),
     ),
-    note="Above it reads both. Words alone are what the paper reads: nothing of them is learned beforehand.",
+    note="Above it reads both. Words alone are what the paper reads: nothing of them is learned beforehand."
+    " The last row learns words as H-T does, but sums them: it has no transformer.",
 )
 
 _COMPLETE = Section(
@@ -277,6 +284,8 @@ TABLE = Table(
                 ("hierarchical_transformer", "ht_learned"),
                 ("hierarchical_transformer", "triplet_mlp"),
                 ("ht_encoder", "triplet_mlp"),
+                ("triplet_mlp_words", "triplet_mlp"),
+                ("hierarchical_transformer", "triplet_mlp_words"),
             ),
         ),
         Comparison(
