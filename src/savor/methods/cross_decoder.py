@@ -35,9 +35,9 @@ class CrossDecoder(TNLBT):
     gradient ever reaches it through the patches.
 
     Only slides could be read. They name the parts, not the wiring: where they are silent it is ours, also
-    under `faithful`, which has TNLBT's published parts and a margin that grows by 0.005 an epoch, for 50
-    epochs; by default it is there in epoch 10 of 12. `decoder_layers=0 margin_schedule=fixed` is TNLBT; with
-    one of the two it is one of the slides' ablations.
+    under `faithful`, which has TNLBT's published parts (for its weights see there) and a margin that grows by
+    0.005 an epoch, for 50 epochs; by default it is there in epoch 10 of 12. `decoder_layers=0
+    margin_schedule=fixed` is TNLBT; with one of the two it is one of the slides' ablations.
 
     Args:
         dims: widths of the features.
@@ -117,13 +117,13 @@ class CrossDecoder(TNLBT):
         margin_step: float = 0.0,
         mining: str = "",
         temperature: float = 0.05,
-        recipe_weight: float = 0.05,
+        recipe_weight: float = 1.0,
         recipe_only: float = 1.0,
         dropout: float = 0.1,
         image_dropout: float = 0.5,
         recipe_dropout: float = 0.1,
         cache_chunk: int = 512,
-        alignment_weight: float = 0.005,
+        alignment_weight: float = 0.00005,
         translation_weight: float = 0.002,
         adversarial_from: int = 4,
         pictures: int = 128,
