@@ -17,7 +17,6 @@ COLUMNS = {
     "told_apart": "critic's loss",
     "taken_for_real": "generator's",
     "modality_gap": "modality gap",
-    "seen": "likeness",
     "picture_error": "pixel difference",
     "picture_variety": "variety",
     "pictures_collapsed": "collapsed",
