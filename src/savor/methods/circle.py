@@ -22,7 +22,8 @@ class Circle(Perceptrons):
     brackets without gradient (`savor.losses.circle`).
 
     The perceptrons are those of MLP + triplet (`savor.methods.triplet_mlp`), so that the two rows differ
-    by their losses alone.
+    by their losses. Gradients are clipped: in the first steps every own pair is pulled far harder than later,
+    which would leave AdamW's second moments large and its steps tiny for the rest of the training.
 
     Args:
         dims: widths of the features.
@@ -43,7 +44,9 @@ class Circle(Perceptrons):
     paper: ClassVar[str] = "Sun et al., CVPR 2020; on recipes DAR, ECCV 2024"
     loss: ClassVar[str] = "circle loss"
     uses: ClassVar[tuple[str, ...]] = ("image", "lines")
-    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(epochs=16, batch_size=1024, min_batches=8)
+    trains_with: ClassVar[TrainingOptions | None] = TrainingOptions(
+        epochs=16, batch_size=1024, min_batches=8, clip=1.0
+    )
 
     def __init__(
         self,
