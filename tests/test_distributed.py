@@ -73,12 +73,13 @@ def gradients(encoder: Encoder, vectors: torch.Tensor, other: torch.Tensor) -> l
 @settings(max_examples=10)
 @given(n=st.integers(2, 12), size=st.integers(0, 13))
 def test_without_dropout_it_is_the_plain_batch(n: int, size: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(14 * n + size)
     encoder, batch = Encoder().to(dtype), batch_of(n, dtype)
     other = nn.functional.normalize(torch.randn(n, 4, dtype=dtype), dim=-1)
     (plain, up), (cached, also_up) = encoder(batch), in_chunks(encoder, batch, size)
     assert torch.equal(up, also_up)
     for one, two in zip(gradients(encoder, plain, other), gradients(encoder, cached, other), strict=True):
-        assert torch.allclose(one, two, rtol=0, atol=1e-6)
+        assert torch.allclose(one, two, rtol=0, atol=1e-6 * max(1, one.abs().max().item()))
 
 
 @pytest.mark.parametrize("size", [1, 4, 5, 9])
