@@ -1,8 +1,8 @@
 """How did the games go? `python scripts/game_curves.py RUN [RUN ...] [--every 3]`.
 
-Prints a Markdown table of the curves in the logs of runs that learned to draw: both players' losses, the
-critic's gap between the modalities, the difference from the own photo, and how much the pictures differ from each
-other relative to the photos. Where a critic cannot tell real from drawn its loss is log 2 = 0.693.
+Prints a Markdown table of the curves in the logs of runs that learned to draw: both players' losses, the gap
+that the critic of vectors finds, the difference from the own photo, and how much the pictures differ among
+each other, relative to the photos. A critic that cannot tell real from drawn has a loss of log 2 = 0.693.
 """
 
 from __future__ import annotations
