@@ -434,7 +434,7 @@ class SequenceEncoder(nn.Module):
         count = len(inside)
         if torch.is_autocast_enabled(values.device.type):
             # In bf16 a CPU compiles its products anew for every shape, which takes longer than to compute
-            # them: so sequences of one zero fill up to few different numbers, an eighth more on average.
+            # them: so sequences of one zero fill up to few numbers, from 64 on by less than a quarter.
             filling = -count % max(16, (1 << count.bit_length()) >> 3)
             first = torch.arange(inside.shape[1], device=inside.device) == 0
             inside = torch.cat([inside, first.expand(filling, -1)])
