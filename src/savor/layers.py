@@ -101,7 +101,7 @@ class Standardise(nn.Module):
 
 
 class Dropout(nn.Dropout):
-    """Dropout that draws 16 random bits an element on a CPU, where a float each takes ten times as long.
+    """Dropout that draws 16 random bits an element on a CPU, far faster there than `Tensor.bernoulli_`.
 
     The share dropped is p to a 65,536th.
     """
@@ -433,8 +433,8 @@ class SequenceEncoder(nn.Module):
         """Lay values out as sequences and encode them, `(k, width), (n, t) -> (n, width)`."""
         count = len(inside)
         if torch.is_autocast_enabled(values.device.type):
-            # In bf16 a CPU compiles its products anew for every shape, which takes longer than to compute
-            # them: so sequences of one zero fill up to few numbers, from 64 on by less than a quarter.
+            # In bf16 a CPU compiles its products anew for every shape, which costs more than to fill up with
+            # sequences of one zero, so that few numbers of them occur; from 64 on by less than a quarter.
             filling = -count % max(16, (1 << count.bit_length()) >> 3)
             first = torch.arange(inside.shape[1], device=inside.device) == 0
             inside = torch.cat([inside, first.expand(filling, -1)])

@@ -23,7 +23,7 @@ class Circle(Perceptrons):
 
     The perceptrons are those of MLP + triplet (`savor.methods.triplet_mlp`), so that the two rows differ
     by their losses. Gradients are clipped: in the first steps every own pair is pulled far harder than later,
-    which would leave AdamW's second moments large and its steps tiny for the rest of the training.
+    which seems to leave AdamW's second moments large and its steps tiny for the rest of the training.
 
     Args:
         dims: widths of the features.
