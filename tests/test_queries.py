@@ -171,4 +171,5 @@ def test_no_sentence_is_too_odd(pieces, between):
 @given(st.text(max_size=60))
 def test_no_text_is_too_odd(text):
     understood = parse_query(text)
-    assert understood.where or understood.text in text.replace("’", "'")
+    if "w/" not in text.lower():  # written out: "with", "without"
+        assert understood.where or understood.text in text.replace("’", "'")
